@@ -1,0 +1,1 @@
+"""The published language: every message that travels on a topic, and the topics themselves."""
