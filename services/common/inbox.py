@@ -12,7 +12,19 @@ from dataclasses import dataclass
 from typing import NamedTuple
 from uuid import uuid4
 
-from sqlalchemy import BigInteger, Column, Connection, Integer, MetaData, String, Table, bindparam, select, update
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Connection,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Update,
+    bindparam,
+    select,
+    update,
+)
 
 from services.common.database import insert_for
 
@@ -71,7 +83,7 @@ class Inbox:
             raise Conflict(lost)
         return after
 
-    def _compare_and_set(self):  # type: ignore[no-untyped-def]
+    def _compare_and_set(self) -> Update:
         row = self.progress.c
         return (
             update(self.progress)
@@ -114,8 +126,8 @@ class Inbox:
             )
         if known["partitions"] != partitions:
             return (
-                f"topic {topic} has {partitions} partitions, the store knows {known['partitions']}: patients would move "
-                "between partitions. Restore the number, or make a new topic and start with an empty store"
+                f"topic {topic} has {partitions} partitions, the store knows {known['partitions']}: patients would "
+                "move between partitions. Restore the number, or make a new topic and start with an empty store"
             )
         return None
 
@@ -140,9 +152,7 @@ def gap(source: Source, at: Position, begin: int, end: int) -> str | None:
     """Return a sentence if the broker no longer holds what is next, or never did."""
     if begin <= at.next <= end:
         return None
-    what = (
-        "were deleted before they were processed" if at.next < begin else "are known to the store but not to the broker"
-    )
+    what = "were deleted before they were processed" if at.next < begin else "known to the store are not there"
     return (
         f"{source.topic}:{source.partition} holds offsets {begin} to {end}, but {at.next} is next: records {what}. "
         "Restore the topic, or decide what was lost and start with an empty store"

@@ -1,8 +1,8 @@
 """What is to be said to Kafka: rows written with the state, published once the transaction stands, then deleted.
 
 At least once, in order per run of the relay, with equal ids: readers drop known ids and go by the sequence number in
-the body. The relay reads only the table, so its own rows, the rows of a worker that died and the rows found at start are
-one path. A message larger than the broker takes would block the relay for ever: it is refused before the insert.
+the body. The relay reads only the table, so its own rows, the rows of a worker that died and the rows found at start
+are one path. A message larger than the broker takes would block the relay for ever: it is refused before the insert.
 """
 
 import threading
@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 import structlog
 from sqlalchemy import (
@@ -124,10 +124,17 @@ def outbox_table(meta: MetaData, name: str = "outbox") -> Outbox:
     )
 
 
+class Pending(Protocol):
+    """A message on its way."""
+
+    def get(self, timeout: float | None = None) -> object:
+        """Wait for the broker's acknowledgement. Raises what went wrong."""
+
+
 class Producer(Protocol):
     """What the relay needs of kafka-python's KafkaProducer."""
 
-    def send(self, topic: str, value: bytes | None = None, key: bytes | None = None) -> Any:
+    def send(self, topic: str, value: bytes | None = None, key: bytes | None = None) -> Pending:
         """Enqueue; returns a future with `get(timeout)`."""
 
     def close(self, timeout: float | None = None) -> None:
@@ -204,7 +211,7 @@ class OutboxRelay:
             try:
                 self.drain()
                 self.trouble, pause = None, 0.5
-            except Exception as problem:  # the rows are still there, whatever it was
+            except Exception as problem:  # noqa: BLE001 - the rows are still there, whatever it was
                 self._replace_producer(problem)
                 self._stopping.wait(pause)
                 pause = min(5.0, pause * 2)
@@ -220,5 +227,5 @@ class OutboxRelay:
         if producer is not None:
             try:
                 producer.close(timeout=1.0)
-            except Exception as problem:  # it is thrown away in any case
+            except Exception as problem:  # noqa: BLE001 - it is thrown away in any case
                 log.info("producer did not close", problem=type(problem).__name__)

@@ -13,8 +13,10 @@ from typing import NoReturn
 
 import structlog
 
-EXIT_STUCK = 70
-"""EX_SOFTWARE of sysexits.h: the supervisor starts the process again."""
+from services.common.errors import EXIT_STUCK
+
+STOPPED_SECONDS = 10.0
+"""Asked every second: a longer pause means that the whole process was stopped."""
 
 log = structlog.get_logger("watchdog")
 
@@ -45,8 +47,8 @@ class Patience:
 class Judge:
     """Remembers since when each mark stands still; `verdict` is asked about once a second."""
 
-    def __init__(self, patience: Patience = Patience()) -> None:
-        self._patience = patience
+    def __init__(self, patience: Patience | None = None) -> None:
+        self._patience = patience or Patience()
         self._marks: dict[str, tuple[object, float]] = {}
         self._unknown_since: float | None = None
         self._asked_at: float | None = None
@@ -54,7 +56,7 @@ class Judge:
 
     def verdict(self, sight: Sight, now: float) -> str | None:
         """Return a sentence if the process should end, given monotonic `now`."""
-        if self._asked_at is not None and now - self._asked_at > 10.0:  # we were stopped, so was the rest
+        if self._asked_at is not None and now - self._asked_at > STOPPED_SECONDS:  # we were stopped, so was the rest
             self.forget(now)
         self._asked_at = now
         return self._silent(sight, now) or self._stuck(sight, now) or self._lost(sight, now)
