@@ -1,0 +1,1 @@
+"""What the notifier decides: who is told, when, how again. Pure."""

@@ -1,0 +1,1 @@
+"""Schema changes of the notifier's store, applied at start."""
