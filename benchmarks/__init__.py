@@ -1,0 +1,1 @@
+"""Figures with their conditions, beside named baselines."""

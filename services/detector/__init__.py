@@ -1,0 +1,1 @@
+"""From clinical events to alerts and retest plans."""

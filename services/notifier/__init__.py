@@ -1,0 +1,1 @@
+"""From alerts and retest plans to people."""

@@ -1,0 +1,1 @@
+"""Tests; the kinds are described in ARCHITECTURE.md."""
