@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterable, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient, NewTopic
 from kafka.errors import KafkaError, TopicAlreadyExistsError
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 FULL_REPLICATION = 3
+ONE_COPY = "warning: one copy only; a lost disk loses messages. Production needs three brokers."
 SETTLE_SECONDS = 10.0
 SETTLE_PAUSE_SECONDS = 0.2
 
@@ -75,9 +76,9 @@ def configs(admin: KafkaAdminClient, names: Iterable[str]) -> dict[str, dict[str
     return _settings_of(admin.describe_configs(resources))
 
 
-def _settings_of(answer: Any) -> dict[str, dict[str, str]]:
+def _settings_of(answer: Mapping[Any, Mapping[str, Mapping[str, Any]]]) -> dict[str, dict[str, str]]:
     """kafka-python 3.0 answers {type: {name: {key: {value: ..}}}}."""
-    topics = answer.get("topic") or answer.get(ConfigResourceType.TOPIC) or next(iter(answer.values()), {})
+    topics: Mapping[str, Mapping[str, Any]] = next(iter(answer.values()), {})
     return {
         name: {key: str(entry["value"] if isinstance(entry, dict) else entry) for key, entry in found.items()}
         for name, found in topics.items()
@@ -167,18 +168,19 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         settings = KafkaSettings()
         if chosen.apply:
-            for line in apply_topics(settings):
-                print(line)
+            _say(apply_topics(settings), sys.stdout)
         sentences = _settled(settings) if chosen.apply else check_topics(settings)
         replication = _replication(settings)
     except (ValueError, Misconfigured, KafkaError, OSError) as problem:
-        print(f"topics: {problem}", file=sys.stderr)
+        _say([f"topics: {problem}"], sys.stderr)
         return EXIT_MISCONFIGURED
-    for sentence in sentences:
-        print(sentence, file=sys.stderr)
-    if replication == 1:
-        print("warning: one copy only; a lost disk loses messages. Production needs three brokers.", file=sys.stderr)
+    _say([*sentences, *([ONE_COPY] if replication == 1 else [])], sys.stderr)
     return EXIT_MISCONFIGURED if sentences else 0
+
+
+def _say(lines: Iterable[str], stream: TextIO) -> None:
+    for line in lines:
+        stream.write(f"{line}\n")
 
 
 def _settled(settings: KafkaSettings) -> list[str]:

@@ -4,6 +4,7 @@ No identifier travels here: the patient is `patient_ref`, birth date and sex are
 Kinds that this version of the software does not know are dead-lettered by the reader, never skipped in silence.
 """
 
+from collections.abc import Mapping
 from typing import Annotated, Literal
 
 from pydantic import Field, TypeAdapter
@@ -98,7 +99,7 @@ class Enrolment(ClinicalEvent):
     sex_token: str | None = None
     cycle_days: int | None = Field(default=None, ge=1, le=365)
     baseline_imaging_at: Instant | None = None
-    screening: dict[str, str | int | float | bool | None] = {}
+    screening: Mapping[str, str | int | float | bool | None] = Field(default_factory=dict)
 
 
 class CycleRecorded(ClinicalEvent):

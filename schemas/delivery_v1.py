@@ -1,4 +1,4 @@
-"""`deliveries.v1`: who was told what, when, by which channel, with what result; acknowledgements; who was not told and why."""
+"""`deliveries.v1`: who was told what, when, by which channel, with what result; acknowledgements; who was not told."""
 
 from typing import Literal
 

@@ -74,11 +74,11 @@ CLINICAL_EVENTS = Topic(
     writers=("ingest", "notifier", "detector"), readers=("detector",),
 )  # fmt: skip
 ALERTS = Topic(
-    "alerts.v1", "patient_ref", Alert, "raised, escalated, revised, withdrawn, cleared, moved; self-contained evidence",
+    "alerts.v1", "patient_ref", Alert, "what was raised, escalated, revised, withdrawn, cleared or moved",
     writers=("detector",), readers=("notifier",),
 )  # fmt: skip
 RETESTS = Topic(
-    "retests.v1", "patient_ref + plan_id", RetestPlan, "the current retest plan: what is due when, why, what is missing",
+    "retests.v1", "patient_ref + plan_id", RetestPlan, "the current retest plan: what is due when and why",
     writers=("detector",), readers=("notifier",), cleanup="compact",
 )  # fmt: skip
 SCREENING = Topic(

@@ -48,7 +48,7 @@ def site_key(path: Path, *, production: bool) -> bytes:
 def _create_key(path: Path) -> None:
     """Write beside and link into place: of two services that start together one wins, and both read the winner's."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "w") as file:
         file.write(secrets.token_hex(KEY_BYTES))
