@@ -179,8 +179,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _say(lines: Iterable[str], stream: TextIO) -> None:
-    for line in lines:
-        stream.write(f"{line}\n")
+    stream.writelines(f"{line}\n" for line in lines)
 
 
 def _settled(settings: KafkaSettings) -> list[str]:

@@ -1,4 +1,4 @@
-"""Every topic once: name, key, model, who writes, who reads, retention. Law: nothing else in the project spells a topic.
+"""Every topic once: name, key, model, who writes, who reads, retention. Law: nothing else spells a topic.
 
 Settings follow the measurements behind docs/adr on streaming: partitions are fixed for ever (a change re-maps keys),
 `clinical-events.v1` is never compacted (offsets stay contiguous), compacted topics hold current state only.
