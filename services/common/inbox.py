@@ -8,8 +8,8 @@ state at an unchanged offset.
 """
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
-from typing import NamedTuple
+from dataclasses import dataclass, field
+from typing import Generic, NamedTuple, Protocol, TypeVar
 from uuid import uuid4
 
 from sqlalchemy import (
@@ -56,6 +56,53 @@ class Conflict(Exception):
     def __init__(self, sources: Iterable[Source]) -> None:
         self.sources = tuple(sources)
         super().__init__(", ".join(f"{topic}:{partition}" for topic, partition in self.sources))
+
+
+class Placed(Protocol):
+    """A record that knows where it stood."""
+
+    @property
+    def source(self) -> Source: ...
+    @property
+    def offset(self) -> int: ...
+
+
+R = TypeVar("R", bound=Placed)
+
+
+@dataclass(slots=True)
+class Picked(Generic[R]):
+    """What of fetched records is next, and where fetching went astray."""
+
+    work: dict[Source, list[R]] = field(default_factory=dict)
+    astray: dict[Source, int] = field(default_factory=dict)
+    """Source -> the offset that must be fetched next: a record above it came, or one far below."""
+
+
+FAR = 1_000
+"""Records this far below the position are not waited through: seeking forward is faster."""
+
+
+def pick(positions: Mapping[Source, Position], records: Iterable[R]) -> Picked[R]:
+    """Choose the records that are next, whatever the client brought.
+
+    At the next offset: take. Below it: done before, only to be acknowledged. Above it: the client skipped something.
+    Records of a source without position are no longer ours.
+    """
+    picked: Picked[R] = Picked()
+    for record in records:
+        at = positions.get(record.source)
+        if at is None:
+            continue
+        taken = picked.work.setdefault(record.source, [])
+        expected = at.next + len(taken)
+        if record.offset == expected:
+            taken.append(record)
+            picked.astray.pop(record.source, None)
+        elif record.offset > expected or record.offset < expected - FAR:
+            picked.astray[record.source] = expected
+    picked.work = {source: taken for source, taken in picked.work.items() if taken}
+    return picked
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,80 @@
+"""Which results of a patient are already known, in a few bytes each.
+
+A key is the first 8 bytes of the SHA-256 of a result id. The newest keys are rewritten with the patient's row; once
+there are `SEALED` of them they become a row of their own, sorted, never touched again. Two ids with one key make a
+patient's history be read once without need, and nothing else: the question only decides whether it is read.
+"""
+
+from array import array
+from bisect import bisect_left
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from hashlib import sha256
+from typing import NamedTuple
+
+from sqlalchemy import Connection, delete, func, select
+
+from services.detector.store.tables import RESULT_KEYS
+
+SEALED = 512
+KEY_BYTES = 8
+
+
+class Segment(NamedTuple):
+    """Keys to be sealed."""
+
+    patient_ref: str
+    keys: bytes
+
+
+def key_of(result_id: str) -> int:
+    """Return the key of a result id."""
+    return int.from_bytes(sha256(result_id.encode()).digest()[:KEY_BYTES], "little")
+
+
+def known(result_ids: Iterable[str], recent: bytes, sealed: Sequence[bytes]) -> frozenset[str]:
+    """Return those result ids that the patient's keys hold."""
+    by_key = {key_of(result_id): result_id for result_id in result_ids}
+    found = by_key.keys() & set(_unpack(recent))
+    for segment in map(_unpack, sealed):
+        found |= {key for key in by_key if _holds(segment, key)}
+    return frozenset(by_key[key] for key in found)
+
+
+def _holds(segment: Sequence[int], key: int) -> bool:
+    at = bisect_left(segment, key)
+    return at < len(segment) and segment[at] == key
+
+
+def _unpack(packed: bytes) -> "array[int]":
+    keys = array("Q")
+    keys.frombytes(packed)
+    return keys
+
+
+def add(recent: bytes, result_ids: Collection[str]) -> tuple[bytes, bytes | None]:
+    """Return the recent keys with these added, and the segment to be sealed once there are enough."""
+    packed = recent + array("Q", [key_of(result_id) for result_id in result_ids]).tobytes()
+    if len(packed) < SEALED * KEY_BYTES:
+        return packed, None
+    return b"", array("Q", sorted(_unpack(packed))).tobytes()
+
+
+def sealed(db: Connection, patient_refs: Collection[str]) -> Mapping[str, list[bytes]]:
+    """Return the sealed segments of these patients."""
+    row = RESULT_KEYS.c
+    segments: dict[str, list[bytes]] = {}
+    for ref, keys in db.execute(select(row.patient_ref, row["keys"]).where(row.patient_ref.in_(sorted(patient_refs)))):
+        segments.setdefault(ref, []).append(keys)
+    return segments
+
+
+def seal(db: Connection, segments: Sequence[Segment]) -> None:
+    """Keep full segments for good."""
+    for patient_ref, keys in segments:
+        count = select(func.count()).where(RESULT_KEYS.c.patient_ref == patient_ref).scalar_subquery()
+        db.execute(RESULT_KEYS.insert().values(patient_ref=patient_ref, segment=count, keys=keys))
+
+
+def forget(db: Connection, patient_refs: Collection[str]) -> None:
+    """Drop the sealed segments of these patients."""
+    db.execute(delete(RESULT_KEYS).where(RESULT_KEYS.c.patient_ref.in_(sorted(patient_refs))))

@@ -1,0 +1,1 @@
+"""How the tables of the detector's store came to be, step by step."""
