@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 FULL_REPLICATION = 3
 ONE_COPY = "warning: one copy only; a lost disk loses messages. Production needs three brokers."
+NOT_THERE = "does not exist"
+BOOTSTRAP_MS = 8_000
 SETTLE_SECONDS = 10.0
 SETTLE_PAUSE_SECONDS = 0.2
 
@@ -43,7 +45,9 @@ class Wanted:
 @contextmanager
 def connected(settings: KafkaSettings) -> "Iterator[KafkaAdminClient]":
     """Open an admin client. Raises KafkaError while no broker answers."""
-    admin = KafkaAdminClient(**settings.for_kafka_python(), request_timeout_ms=15_000)
+    admin = KafkaAdminClient(
+        **settings.for_kafka_python(), request_timeout_ms=15_000, bootstrap_timeout_ms=BOOTSTRAP_MS
+    )
     try:
         yield admin
     finally:
@@ -94,7 +98,7 @@ def faults(
     wish = wanted(admin, settings)
     in_force = configs(admin, found)
     sentences = [
-        f"topic {name} does not exist: run `python -m schemas.topics --apply`" for name in by_name if name not in found
+        f"topic {name} {NOT_THERE}: run `python -m schemas.topics --apply`" for name in by_name if name not in found
     ]
     for name, entry in sorted(found.items()):
         sentences += _shape_faults(name, entry, wish)
@@ -185,8 +189,10 @@ def _say(lines: Iterable[str], stream: TextIO) -> None:
 def _settled(settings: KafkaSettings) -> list[str]:
     """Return the faults that are still there once the brokers had time to tell each other of new topics."""
     deadline = time.monotonic() + SETTLE_SECONDS
-    while (sentences := check_topics(settings)) and time.monotonic() < deadline:
+    sentences = check_topics(settings)
+    while any(NOT_THERE in line for line in sentences) and time.monotonic() < deadline:
         time.sleep(SETTLE_PAUSE_SECONDS)
+        sentences = check_topics(settings)
     return sentences
 
 
