@@ -69,7 +69,7 @@ class Hospital:
     def patient(
         self, *, first_dose: timedelta = timedelta(days=30), enrol: bool = True, **changes: object
     ) -> "Patient":
-        """Return a new patient, enrolled with the first dose that long ago. Ferritin before it was 80 where `draw`n so."""
+        """Return a new patient, enrolled with the first dose that long ago."""
         patient = Patient(self, Subject(f"M{self.number()}"), utc_now() - first_dose)
         if enrol:
             patient.enrol(**changes)
@@ -106,7 +106,7 @@ class Patient:
 
     def with_baseline(self, **values: str) -> "Patient":
         """Draw a normal baseline a day before the first dose."""
-        answer, _ = self.draw(at=self.first_dose_at - timedelta(days=1), **values)
+        answer, _ = self.report(a_panel(**values), at=self.first_dose_at - timedelta(days=1))
         assert answer.code == "AA", answer
         return self
 

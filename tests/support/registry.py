@@ -34,7 +34,12 @@ class Registry:
         return self._http.put(f"/v1/patients/{path}", json=body)
 
     def enrol(
-        self, subject: Subject, *, first_dose_at: datetime | None, consented_at: datetime | None = None, **changes: object
+        self,
+        subject: Subject,
+        *,
+        first_dose_at: datetime | None,
+        consented_at: datetime | None = None,
+        **changes: object,
     ) -> httpx.Response:
         """Enrol in the immunotherapy arm, unless `changes` say otherwise."""
         body: dict[str, object] = {
