@@ -1,0 +1,1 @@
+"""Three real processes on a real broker, seen only from outside."""
