@@ -72,4 +72,5 @@ def judge(
 def backoff(attempts: int, spread: float, patience: Patience) -> timedelta:
     """Return the pause after this many attempts: between half and the whole of first x 2^(n-1), at most `longest`."""
     doubled = patience.first * 2 ** min(max(attempts, 1) - 1, 20)
-    return min(doubled, patience.longest) * (0.5 + spread / 2)
+    pause: timedelta = min(doubled, patience.longest) * (0.5 + spread / 2)
+    return pause

@@ -191,7 +191,17 @@ def on_time(ladder: Ladder, rules: EscalationRules, now: datetime) -> Step:
 
 def _begin(alert: AlertFacts, rules: EscalationRules, now: datetime, *, round_: int, reason: str) -> Ladder:
     empty = Ladder(
-        alert.alert_id, Phase.WAITING, alert.seq, alert.level, alert.urgency, 0, round_, now, None, reason, alert.interrupts
+        alert.alert_id,
+        Phase.WAITING,
+        alert.seq,
+        alert.level,
+        alert.urgency,
+        0,
+        round_,
+        now,
+        None,
+        reason,
+        alert.interrupts,
     )
     return _placed(empty, rules, now)
 
@@ -220,7 +230,12 @@ def _climb(ladder: Ladder, rules: EscalationRules, now: datetime) -> Step:
     last = ladder.step + 1 >= len(rule.steps)
     step, round_ = (len(rule.steps) - 1, ladder.round + 1) if last else (ladder.step + 1, ladder.round)
     climbed = replace(
-        ladder, phase=Phase.ESCALATED, step=step, round=round_, next_at=now + rule.acknowledge_within, reason="no answer"
+        ladder,
+        phase=Phase.ESCALATED,
+        step=step,
+        round=round_,
+        next_at=now + rule.acknowledge_within,
+        reason="no answer",
     )
     return climbed, (_tell(climbed, rules, escalated=True),)
 

@@ -135,7 +135,12 @@ notifications = Table(
     Column("language", String(8), nullable=False),
     Column("message_id", String(128), nullable=False, comment="the same at every attempt"),
     Column("payload", Text, nullable=False, comment="JSON: the message as it stood when this was queued"),
-    Column("state", String(16), nullable=False, comment="waiting, sent, refused, cancelled, recalled (cancelled while in a sender's hands)"),
+    Column(
+        "state",
+        String(16),
+        nullable=False,
+        comment="waiting, sent, refused, cancelled, recalled (cancelled while in a sender's hands)",
+    ),
     Column("created_at", Instant, nullable=False),
     Column("due_at", Instant, nullable=False, comment="next attempt"),
     Column("claimed_until", Instant, comment="a sender has it in hand until then"),

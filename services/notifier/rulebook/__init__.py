@@ -1,0 +1,1 @@
+"""Rules and site files, read strictly into domain values."""
