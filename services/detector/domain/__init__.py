@@ -1,0 +1,1 @@
+"""What the detector decides, without knowing of any clock, file, topic or table."""
