@@ -1,0 +1,1 @@
+"""What other tests lean on, tried itself."""
