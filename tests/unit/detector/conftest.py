@@ -1,0 +1,3 @@
+from tests.support.stores import store_url
+
+__all__ = ["store_url"]
