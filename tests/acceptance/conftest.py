@@ -1,0 +1,82 @@
+"""An installation per module: own topics, own stores, own site folder, own mail server; its logs when a test fails."""
+
+import uuid
+from collections.abc import Callable, Generator, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+from kafka.admin import KafkaAdminClient
+
+from tests.support.hospital import Hospital
+from tests.support.mailbox import Mailbox
+from tests.support.site import SitePlan, write_site
+from tests.support.system import System
+
+Opened = Callable[..., Hospital]
+
+
+@pytest.fixture(scope="module")
+def open_hospital(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Opened]:
+    """Give a function that writes a site, makes a system and, unless told otherwise, starts it."""
+    with ExitStack() as stack:
+
+        def open_one(bootstrap: str, *, start: bool = True, **plan: str) -> Hospital:
+            folder = tmp_path_factory.mktemp("hospital")
+            mailbox = stack.enter_context(Mailbox())
+            chosen = SitePlan(smtp_port=mailbox.port, **plan)  # type: ignore[arg-type]
+            system = System(
+                folder,
+                site=write_site(folder / "site", chosen),
+                bootstrap=bootstrap,
+                prefix=f"acc-{uuid.uuid4().hex[:8]}.",
+            )
+            stack.callback(_forget_topics, system)
+            stack.callback(system.stop)
+            hospital = Hospital(system, mailbox, token=chosen.token)
+            stack.callback(hospital.close)
+            if start:
+                system.apply_topics()
+                system.start()
+            return hospital
+
+        yield open_one
+
+
+@pytest.fixture(scope="module")
+def hospital(open_hospital: Opened, kafka_bootstrap: str) -> Hospital:
+    """Give a running hospital in which a P1 that nobody acknowledges is told again after a few seconds."""
+    return open_hospital(kafka_bootstrap, acknowledge_within="6s")
+
+
+def _forget_topics(system: System) -> None:
+    """Remove the topics of this installation, as far as its broker is still there."""
+    try:
+        admin = KafkaAdminClient(bootstrap_servers=system.bootstrap, request_timeout_ms=5_000)
+    except Exception:  # noqa: BLE001 - a broker of the test's own is gone by now, and its topics with it
+        return
+    try:
+        names = [name for name in admin.list_topics() if name.startswith(system.prefix)]
+        if names:
+            admin.delete_topics(names, timeout_ms=10_000)
+    finally:
+        admin.close()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Show the end of each service's log below a failure."""
+    report = yield
+    if report.failed:
+        for value in getattr(item, "funcargs", {}).values():
+            if isinstance(value, Hospital):
+                report.sections.append(("services", value.system.tails()))
+    return report
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Real processes take their time: every test in this folder has five minutes unless it asks for more."""
+    here = Path(__file__).parent
+    for item in items:
+        if here in item.path.parents and item.get_closest_marker("timeout") is None:
+            item.add_marker(pytest.mark.timeout(300))
