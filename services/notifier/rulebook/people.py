@@ -1,7 +1,7 @@
 """Read channels.toml, people.toml and rota.csv: the ways out, who there is, who is on duty."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from ipaddress import ip_address
 from pathlib import Path
@@ -52,7 +52,7 @@ class SmtpChannel(Strict):
     password_file: Path | None = None
     sender: str = Field(pattern=r"^[^@\s<>]+@[^@\s<>]+$")
     timeout: Duration = timedelta(seconds=10)
-    parallel: int = Field(default=2, ge=1, le=8)
+    parallel: int = Field(default=4, ge=1, le=16)
 
     @model_validator(mode="after")
     def _is_safe(self) -> "SmtpChannel":
@@ -81,7 +81,7 @@ class WebhookChannel(Strict):
     plain_outside_loopback: bool = False
     ca_file: Path | None = None
     timeout: Duration = timedelta(seconds=10)
-    parallel: int = Field(default=2, ge=1, le=8)
+    parallel: int = Field(default=4, ge=1, le=16)
 
     @model_validator(mode="after")
     def _is_safe(self) -> "WebhookChannel":
@@ -117,12 +117,18 @@ class ContactEntry(Strict):
     address: str = Field(min_length=1, max_length=320, pattern=r"^[^\s<>\x00-\x1f]+$")
 
 
+Access = Literal["mdt", "coordinator", "integration", "ops", "audit"]
+
+
 class PersonEntry(Strict):
     """One person."""
 
     name: str = Field(min_length=1, max_length=100, repr=False)
     language: Literal["zh", "en"] = "zh"
     contacts: tuple[ContactEntry, ...] = Field(min_length=1)
+    password: str | None = Field(default=None, pattern=r"^\$argon2id\$\S{40,200}$", repr=False)
+    """As printed by `python -m services.notifier password`; without one nobody signs in as this person."""
+    access: tuple[Access, ...] = ("mdt",)
 
 
 class PeopleFile(Strict):
@@ -132,11 +138,23 @@ class PeopleFile(Strict):
 
 
 @dataclass(frozen=True, slots=True)
+class Account:
+    """Somebody who may sign in to the worklist."""
+
+    person_id: str
+    name: str = field(repr=False)
+    language: str
+    access: frozenset[str]
+    password_hash: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Directory:
     """People as the domain takes them, and their names, which only pages behind a login show."""
 
     staff: Staff
     names: Mapping[PersonId, str]
+    accounts: Mapping[str, Account] = field(default_factory=dict)
 
 
 def load_channels(site_dir: Path, faults: list[str]) -> Channels:
@@ -170,7 +188,12 @@ def load_directory(site_dir: Path, channels: Channels, zone: tzinfo, faults: lis
     people = {PersonId(key): _person(key, entry, channels, path, faults) for key, entry in file.people.items()}
     rota = _rota(site_dir / "rota.csv", people, zone, faults)
     names = {PersonId(key): entry.name for key, entry in file.people.items()}
-    return Directory(Staff(people, rota), names) if len(faults) == before else None
+    accounts = {key: _account(key, entry, entry.password) for key, entry in file.people.items() if entry.password}
+    return Directory(Staff(people, rota), names, accounts) if len(faults) == before else None
+
+
+def _account(key: str, entry: PersonEntry, password_hash: str) -> Account:
+    return Account(key, entry.name, entry.language, frozenset(entry.access), password_hash)
 
 
 def _person(key: str, entry: PersonEntry, channels: Channels, path: Path, faults: list[str]) -> Person:
