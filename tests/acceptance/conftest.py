@@ -2,12 +2,13 @@
 
 import uuid
 from collections.abc import Callable, Generator, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
-from kafka.admin import KafkaAdminClient
+from kafka.errors import KafkaError
 
+from tests.support.broker import delete_topics
 from tests.support.hospital import Hospital
 from tests.support.mailbox import Mailbox
 from tests.support.site import SitePlan, write_site
@@ -50,17 +51,9 @@ def hospital(open_hospital: Opened, kafka_bootstrap: str) -> Hospital:
 
 
 def _forget_topics(system: System) -> None:
-    """Remove the topics of this installation, as far as its broker is still there."""
-    try:
-        admin = KafkaAdminClient(bootstrap_servers=system.bootstrap, request_timeout_ms=5_000)
-    except Exception:  # noqa: BLE001 - a broker of the test's own is gone by now, and its topics with it
-        return
-    try:
-        names = [name for name in admin.list_topics() if name.startswith(system.prefix)]
-        if names:
-            admin.delete_topics(names, timeout_ms=10_000)
-    finally:
-        admin.close()
+    """Remove the topics of this installation; a broker of the test's own is gone by now, and they with it."""
+    with suppress(KafkaError, OSError):
+        delete_topics(system.bootstrap, system.prefix)
 
 
 @pytest.hookimpl(wrapper=True)

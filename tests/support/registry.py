@@ -42,18 +42,7 @@ class Registry:
         **changes: object,
     ) -> httpx.Response:
         """Enrol in the immunotherapy arm, unless `changes` say otherwise."""
-        body: dict[str, object] = {
-            "study_id": f"S-{subject.mrn}",
-            "arm": "immunotherapy",
-            "status": "enrolled",
-            "consented_at": _text(consented_at or first_dose_at),
-            "first_dose_at": _text(first_dose_at),
-            "sex": subject.sex,
-            "birth_date": subject.birth_date,
-            "name": f"{subject.family} {subject.given}",
-            "ward": "ONC-3",
-            "cycle_days": 21,
-        }
+        body = enrolment(subject, first_dose_at=first_dose_at, consented_at=consented_at)
         return self.put(subject.mrn, body | changes)
 
     def cycle(
@@ -72,6 +61,24 @@ class Registry:
             "assessor": "dr-li", "attribution": "irAE",
         }  # fmt: skip
         return self.put(f"{subject.mrn}/adverse-events/{name}", body)
+
+
+def enrolment(
+    subject: Subject, *, first_dose_at: datetime | None, consented_at: datetime | None = None
+) -> dict[str, object]:
+    """Return the body of an enrolment in the immunotherapy arm."""
+    return {
+        "study_id": f"S-{subject.mrn}",
+        "arm": "immunotherapy",
+        "status": "enrolled",
+        "consented_at": _text(consented_at or first_dose_at),
+        "first_dose_at": _text(first_dose_at),
+        "sex": subject.sex,
+        "birth_date": subject.birth_date,
+        "name": f"{subject.family} {subject.given}",
+        "ward": "ONC-3",
+        "cycle_days": 21,
+    }
 
 
 def _text(instant: datetime | None) -> str | None:
