@@ -1,8 +1,8 @@
 """An installation per module: own topics, own stores, own site folder, own mail server; its logs when a test fails."""
 
 import uuid
-from collections.abc import Callable, Generator, Iterator
-from contextlib import ExitStack, suppress
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -17,21 +17,20 @@ from tests.support.system import System
 Opened = Callable[..., Hospital]
 
 
-@pytest.fixture(scope="module")
-def open_hospital(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Opened]:
-    """Give a function that writes a site, makes a system and, unless told otherwise, starts it."""
+@contextmanager
+def _hospitals(folders: pytest.TempPathFactory) -> Iterator[Opened]:
+    """Yield a function that writes a site, makes a system and, unless told otherwise, starts it."""
     with ExitStack() as stack:
 
-        def open_one(bootstrap: str, *, start: bool = True, **plan: str) -> Hospital:
-            folder = tmp_path_factory.mktemp("hospital")
+        def open_one(
+            bootstrap: str, *, start: bool = True, env: Mapping[str, str] | None = None, **plan: str
+        ) -> Hospital:
+            folder = folders.mktemp("hospital")
             mailbox = stack.enter_context(Mailbox())
             chosen = SitePlan(smtp_port=mailbox.port, **plan)  # type: ignore[arg-type]
-            system = System(
-                folder,
-                site=write_site(folder / "site", chosen),
-                bootstrap=bootstrap,
-                prefix=f"acc-{uuid.uuid4().hex[:8]}.",
-            )
+            site = write_site(folder / "site", chosen)
+            prefix = f"acc-{uuid.uuid4().hex[:8]}."
+            system = System(folder, site=site, bootstrap=bootstrap, prefix=prefix, env=env)
             stack.callback(_forget_topics, system)
             stack.callback(system.stop)
             hospital = Hospital(system, mailbox, token=chosen.token)
@@ -45,9 +44,17 @@ def open_hospital(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Opened]:
 
 
 @pytest.fixture(scope="module")
-def hospital(open_hospital: Opened, kafka_bootstrap: str) -> Hospital:
+def hospital(tmp_path_factory: pytest.TempPathFactory, kafka_bootstrap: str) -> Iterator[Hospital]:
     """Give a running hospital in which a P1 that nobody acknowledges is told again after a few seconds."""
-    return open_hospital(kafka_bootstrap, acknowledge_within="6s")
+    with _hospitals(tmp_path_factory) as open_one:
+        yield open_one(kafka_bootstrap, acknowledge_within="6s")
+
+
+@pytest.fixture
+def open_hospital(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Opened]:
+    """Give a function that opens a hospital for one test; a broker of the test's own must be asked for before this."""
+    with _hospitals(tmp_path_factory) as open_one:
+        yield open_one
 
 
 def _forget_topics(system: System) -> None:
