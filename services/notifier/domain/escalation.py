@@ -94,6 +94,8 @@ class Ladder:
     next_at: datetime | None
     reason: str
     interrupts: bool = True
+    since_seq: int = 0
+    """Seq of the message since which the alert stands: whoever was told from then on hears of its end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,12 +137,14 @@ Step = tuple[Ladder, tuple[Effect, ...]]
 def on_raised(ladder: Ladder | None, alert: AlertFacts, rules: EscalationRules, now: datetime) -> Step:
     """Begin, or begin again, for an alert that did not stand."""
     begun = _begin(alert, rules, now, round_=0 if ladder is None else ladder.round + 1, reason="raised")
+    begun = replace(begun, since_seq=alert.seq)
     return begun, (_tell(begun, rules),)
 
 
 def on_worsened(ladder: Ladder, alert: AlertFacts, rules: EscalationRules, now: datetime) -> Step:
     """Begin again at the first step, whatever was acknowledged: that covered the lower level."""
     begun = _begin(alert, rules, now, round_=ladder.round + 1, reason="worsened")
+    begun = replace(begun, since_seq=ladder.since_seq)
     return begun, (CancelWaiting("superseded by a worse level"), _tell(begun, rules))
 
 
@@ -152,6 +156,7 @@ def on_lessened(ladder: Ladder, alert: AlertFacts, rules: EscalationRules, now: 
         holds = _holds(kept, rules)
         return replace(kept, next_at=min(ladder.next_at, now + holds) if ladder.next_at and holds else None), effects
     begun = _begin(alert, rules, now, round_=ladder.round + 1, reason="revised")
+    begun = replace(begun, since_seq=ladder.since_seq)
     return begun, (*effects, Requeue())
 
 

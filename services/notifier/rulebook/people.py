@@ -10,8 +10,8 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, model_validator
 
-from services.notifier.domain.routing import Staff
 from services.notifier.domain.rota import Duty, Once, Rota, Weekly
+from services.notifier.domain.routing import Staff
 from services.notifier.domain.values import Contact, Person, PersonId, Role, Tier
 from services.notifier.rulebook.files import (
     WEEKDAYS,

@@ -97,11 +97,11 @@ class RoutingFile(Strict):
     organs: dict[str, Roles]
     roles: RoleRules
     fall_back: dict[Name, Roles]
-    arms: dict[str, dict[Name, Name]] = {}
+    arms: dict[str, dict[Name, Name]] = Field(default_factory=dict)
     hours: HoursRule
     digests: DigestRule
     retests: RetestRule
-    wards: dict[str, Name] = {}
+    wards: dict[str, Name] = Field(default_factory=dict)
     call_back: str = Field(default="", max_length=40)
 
 

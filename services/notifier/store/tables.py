@@ -147,7 +147,7 @@ notifications = Table(
     Column("attempts", Integer, nullable=False, default=0),
     Column("finished_at", Instant),
     Column("last_result", String(200)),
-    Index("notifications_due", "state", "due_at", "urgency"),
+    Index("notifications_due", "state", "channel", "due_at"),
     Index("notifications_of_alert", "alert_id", "seq"),
     Index("notifications_of_plan", "plan_id"),
 )
@@ -191,7 +191,7 @@ told = Table(
 acknowledgements = Table(
     "acknowledgements",
     metadata,
-    Column("ack_id", String(64), primary_key=True, comment="hash of alert, level, urgency and person"),
+    Column("ack_id", String(64), primary_key=True, comment="hash of alert, seq, round and person"),
     Column("alert_id", String(200), nullable=False),
     Column("seq", BigInteger, nullable=False),
     Column("level", Integer, nullable=False),
@@ -224,6 +224,7 @@ escalations = Table(
     Column("alert_id", String(200), primary_key=True),
     Column("phase", String(16), nullable=False, comment="told, escalated, acknowledged, listed, stopped"),
     Column("seq", BigInteger, nullable=False, comment="of the alert message this ladder was started for"),
+    Column("since_seq", BigInteger, nullable=False, comment="of the first message since which the alert stands"),
     Column("level", Integer, nullable=False),
     Column("urgency", String(2), nullable=False),
     Column("step", Integer, nullable=False),
@@ -232,7 +233,6 @@ escalations = Table(
     Column("started_at", Instant, nullable=False),
     Column("next_at", Instant, comment="when the clock has something to do; none where nothing is due"),
     Column("reason", String(200), nullable=False),
-    Column("version", Integer, nullable=False, default=0, comment="compare-and-set between clocks and clicks"),
     Index("escalations_due", "next_at"),
 )
 
