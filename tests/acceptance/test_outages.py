@@ -52,9 +52,7 @@ def test_services_wait_for_a_broker_that_is_away_at_start(open_hospital: Opened,
         service.env["KAFKA_BOOTSTRAP_SERVERS"] = f"{HOST}:{nobody}"
         service.start()
     for service in hospital.system.services:
-        until(
-            lambda service=service: _says_why_not(service), within=60, what=f"{service.name} says why it is not ready"
-        )
+        until(partial(_says_why_not, service), within=60, what=f"{service.name} says why it is not ready")
     with Forwarder(nobody, kafka_bootstrap):
         for service in hospital.system.services:
             service.wait_ready(AGAIN_SECONDS)
