@@ -16,6 +16,7 @@ from tests.support.mllp_client import NoAnswer
 
 CALM_PATIENTS = 6
 STEP_SECONDS = 2.0
+BACKLOG_SECONDS = 0.3
 BACKGROUND_SECONDS = 6.0
 AN_HOUR_AGO = timedelta(hours=1)
 
@@ -33,6 +34,11 @@ class Step:
     ago: timedelta
     values: Mapping[str, str] = field(default_factory=dict)
     corrects: int | None = None
+
+    @property
+    def is_news(self) -> bool:
+        """Whether it was drawn today; older draws arrive together, as a backlog does."""
+        return self.ago < _days(1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,10 +78,9 @@ def stories() -> tuple[Story, ...]:
             (
                 Step("ferritin 130 three weeks ago", _days(21), {"FERRITIN": "130"}),
                 Step("ferritin 455 sixteen days ago", _days(16), {"FERRITIN": "455"}),
-                Step("retest twelve days ago: 240", _days(12), {"FERRITIN": "240"}),
-                Step("retest eight days ago: 140", _days(8), {"FERRITIN": "140"}),
-                Step("retest four days ago: 118", _days(4), {"FERRITIN": "118"}),
-                Step("third retest within limits: recovered", AN_HOUR_AGO, {"FERRITIN": "104"}),
+                Step("first retest twelve days ago: 240", _days(12), {"FERRITIN": "240"}),
+                Step("second retest six days ago: 140", _days(6), {"FERRITIN": "140"}),
+                Step("third retest an hour ago: 104, recovered", AN_HOUR_AGO, {"FERRITIN": "104"}),
             ),
         ),
         Story(
@@ -137,7 +142,7 @@ class Ward:
     def _play(self, story: Story, patient: Patient) -> None:
         draws: list[Draw] = []
         for step in story.steps:
-            if self._stop.wait(STEP_SECONDS):
+            if self._stop.wait(STEP_SECONDS if step.is_news or not draws else BACKLOG_SECONDS):
                 return
             draws.append(self._send(patient, step, draws))
             self._say(f"{story.subject.family}{story.subject.given}: {step.words}")

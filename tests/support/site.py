@@ -9,10 +9,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from argon2 import PasswordHasher
+
 AUTHORITY = "HOSP"
 """The assigning authority of the laboratory's PID-3 and of the trial office's token: the same, or two patients."""
 
 TOKEN = "irae-" + "trial-office-" * 3 + "of-the-tests"
+PASSWORD = "a-demonstration-only"
+"""Everybody's password on the worklist."""
+
 APPROVED = 'source = "the acceptance tests"\napproved = { by = "the acceptance tests", on = 2026-01-01 }'
 
 
@@ -24,6 +29,7 @@ class Member:
     language: str
     roles: tuple[str, ...]
     pager: bool = True
+    access: tuple[str, ...] = ("mdt",)
 
     @property
     def mail(self) -> str:
@@ -41,7 +47,7 @@ WANG = Member("wang", "zh", ("immunology", "haematology"))
 MEYER = Member("meyer", "en", ("rheumatology", "neurology", "nephrology"))
 OKAFOR = Member("okafor", "en", ("oncology", "cardiology", "endocrinology"))
 NIGHT = Member("night", "en", ("on-call",))
-OFFICE = Member("office", "en", ("trial-coordinator",), pager=False)
+OFFICE = Member("office", "en", ("trial-coordinator",), pager=False, access=("coordinator",))
 STAFF = (LI, WANG, MEYER, OKAFOR, NIGHT, OFFICE)
 
 
@@ -68,7 +74,7 @@ def write_site(folder: Path, plan: SitePlan) -> Path:
         "sources.toml": SOURCES,
         "tokens.toml": _tokens(plan),
         "channels.toml": _channels(plan),
-        "people.toml": "".join(map(_person, plan.staff)),
+        "people.toml": _people(plan),
         "rota.csv": _rota(plan),
         "routing.toml": ROUTING,
         "escalation.toml": _escalation(plan),
@@ -122,14 +128,21 @@ def _channels(plan: SitePlan) -> str:
     return channel("mail", "mail") + channel("pager", "page")
 
 
-def _person(member: Member) -> str:
+def _people(plan: SitePlan) -> str:
+    """A cheap hash: the password is printed beside the address, and a test signs in often."""
+    password = PasswordHasher(time_cost=1, memory_cost=1024, parallelism=1).hash(PASSWORD)
+    return "".join(_person(member, password) for member in plan.staff)
+
+
+def _person(member: Member, password: str) -> str:
     contacts = [{"channel": "mail", "address": member.mail}]
     if member.pager:
         contacts.insert(0, {"channel": "pager", "address": member.page})
     listed = ", ".join(f'{{ channel = "{c["channel"]}", address = "{c["address"]}" }}' for c in contacts)
     return (
         f"[people.{member.name}]\nname = {json.dumps(member.name.title())}\n"
-        f'language = "{member.language}"\ncontacts = [{listed}]\n\n'
+        f'language = "{member.language}"\ncontacts = [{listed}]\n'
+        f'password = "{password}"\naccess = {json.dumps(member.access)}\n\n'
     )
 
 
