@@ -4,6 +4,7 @@ Conservation: `detector_events_taken_total` is counted from the offsets that com
 `detector_events_total` from what became of each event; the sum over its outcomes must equal the former.
 """
 
+import contextlib
 from enum import StrEnum
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
@@ -45,7 +46,9 @@ class Metrics:
             "detector_batch_seconds", "One transaction, decisions included", buckets=LATENCY_BUCKETS, registry=registry
         )
         self.heartbeat = gauge(
-            "heartbeat_seconds", "Unix time at which the partition last moved on or was seen to be at its end", "partition"
+            "heartbeat_seconds",
+            "Unix time at which the partition last moved on or was seen to be at its end",
+            "partition",
         )
         self.lag = gauge("lag_events", "Events in the topic that are not yet in the store", "partition")
         self.outbox_rows = gauge("outbox_rows", "Messages that wait to be published")
@@ -55,3 +58,9 @@ class Metrics:
         self.patients = gauge("patients", "Patients in the store")
         for outcome in EventOutcome:
             self.events.labels(outcome)
+
+    def forget_partition(self, partition: int) -> None:
+        """Another worker has it now: an old heartbeat here would look like a standstill."""
+        for metric in (self.heartbeat, self.lag):
+            with contextlib.suppress(KeyError):
+                metric.remove(partition)

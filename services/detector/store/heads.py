@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
-from sqlalchemy import Connection, delete, func, select
+from sqlalchemy import ColumnElement, Connection, delete, func, select
 
 from services.common.database import Instant, insert_for
 from services.detector.store.tables import PATIENTS
@@ -58,12 +58,19 @@ def to_purge(db: Connection, partitions: Collection[int], now: datetime, limit: 
     return [PatientRow(*row) for row in found]
 
 
-def partitions_due(db: Connection, partitions: Collection[int], now: datetime, *, purge: bool = False) -> list[int]:
-    """Return in which of these partitions something is due, or may be purged."""
-    column = PATIENTS.c
-    when = column.purge_at if purge else column.wake_at
-    query = select(column.partition).where(column.partition.in_(sorted(partitions)), when <= now).distinct()
-    return list(db.scalars(query))
+def partitions_due(db: Connection, partitions: Collection[int], now: datetime) -> list[int]:
+    """Return in which of these partitions time has come for somebody."""
+    return _partitions(db, partitions, PATIENTS.c.wake_at <= now)
+
+
+def partitions_to_purge(db: Connection, partitions: Collection[int], now: datetime) -> list[int]:
+    """Return in which of these partitions facts have been kept for long enough."""
+    return _partitions(db, partitions, PATIENTS.c.purge_at <= now)
+
+
+def _partitions(db: Connection, partitions: Collection[int], condition: ColumnElement[bool]) -> list[int]:
+    column = PATIENTS.c.partition
+    return list(db.scalars(select(column).where(column.in_(sorted(partitions)), condition).distinct()))
 
 
 def forget(db: Connection, patient_refs: Sequence[str]) -> None:

@@ -1,10 +1,10 @@
 """The tables of the detector's store; they change only by a migration.
 
-What is written per event stays flat while a patient's history grows: a fact is one row that is never rewritten, the head
-is small, and of the result keys only the newest few are rewritten, the others lie sealed.
+What is written per event stays flat while a patient's history grows: a fact is one row that is never rewritten, the
+head is small, and of the result keys only the newest few are rewritten, the others lie sealed.
 """
 
-from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, LargeBinary, MetaData, String, Table
+from sqlalchemy import BigInteger, Column, Index, Integer, LargeBinary, MetaData, String, Table
 
 from services.common.database import Instant
 from services.common.inbox import inbox_tables
@@ -38,7 +38,7 @@ FACTS = Table(
     Column("body", LargeBinary, nullable=False),
     Index("facts_event", "patient_ref", "event_id", unique=True),
 )
-"""One row per event, the body as it came; `fact_no` rises in the order in which a patient's events were taken."""
+"""One row per event, its body deflated; `fact_no` rises in the order in which a patient's events were taken."""
 
 RESULT_KEYS = Table(
     "result_keys",

@@ -1,0 +1,42 @@
+"""A patient's head to bytes and back: one byte of version, then msgpack, compressed.
+
+The bytes lie in the store for years: what the previous version wrote is read by this one (`_READERS`), and golden bytes
+in the tests hold it. A field added to the head with a default is not a new version; anything else is.
+"""
+
+import zlib
+from collections.abc import Callable, Mapping
+
+import msgspec
+
+from services.detector.domain.patient import Head
+
+VERSION = 1
+FASTEST = 1
+
+_ENCODE = msgspec.msgpack.Encoder(decimal_format="string").encode
+_DECODE_1 = msgspec.msgpack.Decoder(Head).decode
+
+
+class UnknownVersion(Exception):
+    """The head was written by a newer version of the software: run that, this one would lose what it wrote."""
+
+
+def encode(head: Head) -> bytes:
+    """Return the bytes of a head in this version."""
+    return bytes((VERSION,)) + zlib.compress(_ENCODE(head), FASTEST)
+
+
+def decode(body: bytes) -> Head:
+    """Return the head. Raises UnknownVersion, and msgspec.DecodeError or zlib.error for what is not a head."""
+    reader = _READERS.get(body[0]) if body else None
+    if reader is None:
+        raise UnknownVersion(f"head of version {body[:1].hex() or 'none'}; this software writes {VERSION}")
+    return reader(body[1:])
+
+
+def _read_1(body: bytes) -> Head:
+    return _DECODE_1(zlib.decompress(body))
+
+
+_READERS: Mapping[int, Callable[[bytes], Head]] = {1: _read_1}

@@ -1,0 +1,1 @@
+"""Schemas to domain values and back; no decisions."""
