@@ -13,11 +13,10 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
 
-from tabulate import tabulate
-
 REPOSITORY = Path(__file__).resolve().parents[1]
 BUILD = REPOSITORY / "build" / "bench"
 PAGE = REPOSITORY / "docs" / "benchmarks.md"
+HEAD = ("figure", "value", "conditions", "beside", "ratio", "floor", "runs")
 RUNS = 5
 """Medians of fewer runs say more about the machine's mood than about the code."""
 
@@ -101,11 +100,10 @@ def page() -> str:
         if not isinstance(content, dict) or "figures" not in content:
             continue
         rows = [_row(each) for each in content["figures"]]
-        head = ("figure", "value", "conditions", "beside", "ratio", "floor", "runs")
         parts += [
             f"\n## {content['benchmark']}\n",
             f"{content['at'][:10]}, {content['machine']}, commit {content['commit']}\n",
-            tabulate(rows, headers=head, tablefmt="github", disable_numparse=True),
+            *(f"| {' | '.join(row)} |" for row in (HEAD, ("---",) * len(HEAD), *rows)),
         ]
     return "\n".join(parts) + "\n"
 
