@@ -6,7 +6,7 @@ import pytest
 
 from services.common.clock import utc_now
 from tests.support.browser import links, press
-from tests.support.hospital import Hospital, Patient, standing
+from tests.support.hospital import Hospital, Patient, spoken_number, standing
 from tests.support.mailbox import Mail
 from tests.support.messages import a_line, a_panel
 from tests.support.site import LI, MEYER, NIGHT, OFFICE, WANG
@@ -42,7 +42,10 @@ def test_a_ferritin_rise_reaches_everybody_on_duty_for_it_by_mail_and_by_page(ho
         assert "412" in mail
         patient.deliveries("sent", recipient=member.name, channel="mail")
         patient.deliveries("sent", recipient=member.name, channel="pager")
-        assert hospital.mailbox.to(member.page)
+        (page,) = (page for page in hospital.mailbox.to(member.page) if spoken_number(alert) in page)
+        assert "P1" in page
+        assert "5500" in page
+        assert spoken_number(alert) in mail
 
 
 def test_a_page_names_no_patient_and_no_message_names_a_person(hospital: Hospital) -> None:

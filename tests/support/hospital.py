@@ -195,6 +195,12 @@ class Patient:
         return max(found, key=lambda message: int(message["seq"]))
 
 
+def spoken_number(alert: Message) -> str:
+    """Return the number by which pages and people name an alert: the first eight characters of its id, in two groups."""
+    text = str(alert["alert_id"])[:8].upper()
+    return f"{text[:4]}-{text[4:]}"
+
+
 def standing(alerts: list[Message]) -> dict[str, int]:
     """Return what stands, level by rule: the newest word (`seq`) on each alert, if it is not one of ending."""
     newest: dict[str, Message] = {}
