@@ -1,0 +1,1 @@
+"""What ingest speaks with: Kafka, MLLP connections, HTTP clients, the site's files."""
