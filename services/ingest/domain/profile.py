@@ -21,8 +21,8 @@ class Profile:
     """One source. `application` and `facility` match MSH-3.1 and MSH-4.1; None matches everything.
 
     `authority` names the patients' number space in refs; ids whose assigning authority is one of `authority_aliases`
-    belong to it, ids without one too. `codes`: (system upper case, code) -> analyte or LOINC. `units`: (analyte, unit as
-    sent) -> exact factor to the canonical unit. `default_units`: unit of results that come without one.
+    belong to it, ids without one too. `codes`: (system upper case, code) -> analyte or LOINC. `units`: (analyte, folded
+    unit) -> exact factor to the canonical unit. `default_units`: unit of results that come without one.
     """
 
     name: str

@@ -1,4 +1,7 @@
-"""The analytes we know: their codes, canonical units and exact factors. Made by rulebook.py from rules/analytes.toml."""
+"""The analytes we know: their codes, canonical units and exact factors.
+
+Made by rulebook.py from rules/analytes.toml.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,7 +22,7 @@ class CodeEntry:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Tables:
-    """`loinc`: code -> entry; `analytes`: analyte -> entry for the sources' own codes; `known_units`: folded, of all."""
+    """`loinc`: code -> entry; `analytes`: analyte -> entry, for the sources' own codes; `known_units`: of all, folded."""
 
     loinc: Mapping[str, CodeEntry]
     analytes: Mapping[str, CodeEntry]
