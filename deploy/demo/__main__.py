@@ -4,10 +4,11 @@ import argparse
 import signal
 import sys
 import time
+from pathlib import Path
 from types import FrameType
 
 from deploy.broker import NoBroker
-from deploy.demo.installation import AlreadyRunning, Installation, NotAllStarted, installed
+from deploy.demo.installation import FOLDER, FolderTaken, Installation, NotAllStarted, installed
 from deploy.demo.terminal import Terminal
 from deploy.demo.ward import Ward
 from tests.support.site import LI, PASSWORD
@@ -20,14 +21,17 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the demo; return 0 when it was ended by a person, 1 when a part of it failed."""
     parser = argparse.ArgumentParser(prog="make run", description="The whole loop, with a simulated ward.")
     parser.add_argument("--once", action="store_true", help="end by itself after the first page and the first e-mail")
-    once = parser.parse_args(arguments).once
+    parser.add_argument(
+        "--folder", type=Path, default=FOLDER, help="where its files, stores and logs go; emptied first"
+    )
+    chosen = parser.parse_args(arguments)
     terminal = Terminal()
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupt)
     try:
-        with installed(terminal) as installation:
-            return _run(installation, terminal, once=once)
-    except (AlreadyRunning, NoBroker) as problem:
+        with installed(terminal, chosen.folder.resolve()) as installation:
+            return _run(installation, terminal, once=chosen.once)
+    except (FolderTaken, NoBroker) as problem:
         terminal.failure(str(problem))
     except NotAllStarted as problem:
         terminal.failure(str(problem), problem.tail)

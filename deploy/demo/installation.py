@@ -9,6 +9,7 @@ import socket
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from kafka.admin import KafkaAdminClient
 from kafka.errors import KafkaError
@@ -24,14 +25,17 @@ from tests.support.site import SitePlan, write_site
 from tests.support.system import HOST, Ports, System
 
 FOLDER = REPOSITORY / "var" / "demo"
+"""Where a demo lives unless it is told otherwise."""
+
 USUAL = Ports(mllp=2575, registry=8010, web=8020, ingest_metrics=9110, detector_metrics=9120, notifier_metrics=9130)
 USUAL_SMTP, USUAL_MAIL_PAGE = 1025, 8025
+MARK = "demo.lock"
 READY_SECONDS = 90.0
 PARTITIONS = 3
 
 
-class AlreadyRunning(Exception):
-    """Another demo uses the folder."""
+class FolderTaken(Exception):
+    """The folder is in use, or is not a demo's."""
 
 
 class NotAllStarted(Exception):
@@ -49,6 +53,7 @@ class Installation:
     hospital: Hospital
     mail_page_port: int
     broker: Broker
+    folder: Path
 
     @property
     def services(self) -> tuple[Process, ...]:
@@ -63,56 +68,58 @@ class Installation:
             "mail sink": f"http://{HOST}:{self.mail_page_port}/   SMTP on port {self.hospital.mailbox.port}",
             "metrics": "   ".join(f"http://{HOST}:{s.monitoring_port}/metrics" for s in self.services),
             "laboratory": f"MLLP on {HOST}:{ports.mllp}",
-            "registry API": f"http://{HOST}:{ports.registry}/v1/patients/...   (token: {FOLDER}/token)",
+            "registry API": f"http://{HOST}:{ports.registry}/v1/patients/...   (token: {self.folder}/token)",
             "broker": f"{self.broker.bootstrap}   topics under {self.hospital.system.prefix}",
-            "logs": f"{FOLDER}/*.log",
+            "logs": f"{self.folder}/*.log",
         }
 
 
 @contextmanager
-def installed(terminal: Terminal) -> Iterator[Installation]:
-    """Start everything; end everything. Raises AlreadyRunning, NoBroker, NotAllStarted."""
+def installed(terminal: Terminal, folder: Path) -> Iterator[Installation]:
+    """Start everything; end everything. Raises FolderTaken, NoBroker, NotAllStarted."""
     with ExitStack() as stack:
-        stack.enter_context(_folder())
+        stack.enter_context(_held(folder))
         broker = stack.enter_context(obtain_broker(say=terminal.broker))
         terminal.broker(f"answers at {broker.bootstrap}")
         mailbox = stack.enter_context(Mailbox(port=_usual_or_free(USUAL_SMTP), watch=terminal.mail))
         page = MailPage(page_port := _usual_or_free(USUAL_MAIL_PAGE), mailbox)
         page.start()
         stack.callback(page.stop)
-        system, token = _system(broker, mailbox)
+        system, token = _system(folder, broker, mailbox)
         stack.callback(_forget_topics, broker, system)
         stack.callback(_stop, system, terminal)
         _start(system, terminal)
         hospital = Hospital(system, mailbox, token=token, name="D")
         stack.callback(hospital.close)
-        yield Installation(hospital, page_port, broker)
+        yield Installation(hospital, page_port, broker, folder)
 
 
 @contextmanager
-def _folder() -> Iterator[None]:
-    """Empty the folder, but for the site key, and hold it."""
-    FOLDER.mkdir(parents=True, exist_ok=True)
-    with (FOLDER / "lock").open("w") as lock:
+def _held(folder: Path) -> Iterator[None]:
+    """Empty the folder, but for the site key, and hold it. Raises FolderTaken."""
+    folder.mkdir(parents=True, exist_ok=True)
+    if any(folder.iterdir()) and not (folder / MARK).exists():
+        raise FolderTaken(f"{folder} is not a demo's folder and would be emptied; name another one")
+    with (folder / MARK).open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise AlreadyRunning(f"another demo is running in {FOLDER}; end that one first (Ctrl-C)") from None
-        for path in FOLDER.iterdir():
+            raise FolderTaken(f"another demo is running in {folder}; end that one first (Ctrl-C)") from None
+        for path in folder.iterdir():
             if path.is_dir():
                 shutil.rmtree(path)
-            elif path.name not in {"lock", "site.key"}:
+            elif path.name not in {MARK, "site.key"}:
                 path.unlink()
         yield
 
 
-def _system(broker: Broker, mailbox: Mailbox) -> tuple[System, str]:
+def _system(folder: Path, broker: Broker, mailbox: Mailbox) -> tuple[System, str]:
     """Write the site's folder: a ladder of seconds, so that an unanswered page is seen to climb."""
     plan = SitePlan(smtp_port=mailbox.port, acknowledge_within="45s")
-    site = write_site(FOLDER / "site", plan)
-    (FOLDER / "token").write_text(plan.token + "\n", "utf-8")
+    site = write_site(folder / "site", plan)
+    (folder / "token").write_text(plan.token + "\n", "utf-8")
     system = System(
-        FOLDER, site=site, bootstrap=broker.bootstrap, prefix=f"demo-{utc_now():%Y%m%d-%H%M%S}.",
+        folder, site=site, bootstrap=broker.bootstrap, prefix=f"demo-{utc_now():%Y%m%d-%H%M%S}.",
         ports=_ports(), partitions=PARTITIONS,
     )  # fmt: skip
     return system, plan.token

@@ -196,7 +196,7 @@ class Patient:
 
 
 def spoken_number(alert: Message) -> str:
-    """Return the number by which pages and people name an alert: the first eight characters of its id, in two groups."""
+    """Return the number by which pages and people name an alert: the first eight characters of its id."""
     text = str(alert["alert_id"])[:8].upper()
     return f"{text[:4]}-{text[4:]}"
 
