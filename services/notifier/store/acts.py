@@ -1,11 +1,9 @@
 """What people do on the worklist: close an episode or a watch, confirm an episode, look at a patient.
 
-Law: the act, its audit line and the message to the detector are one transaction. An act that the detector has not yet
-answered is not asked for again: the same button pressed twice is one act.
+Law: an act that the detector has not yet answered is not asked for again: a button pressed twice is one act.
 """
 
-import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -17,7 +15,7 @@ from services.common.identifiers import stable_id
 from services.notifier.store.acting import Acting
 from services.notifier.store.tables import alerts, audit, retest_plans
 
-SOURCE = "notifier"
+SOURCE = "mdt"
 CLOSED, CONFIRMED = "closed", "confirmed"
 
 
@@ -44,6 +42,15 @@ class Scope:
         return (alerts.c.patient_ref == self.patient_ref) & alerts.c.is_open & of_scope
 
 
+@dataclass(frozen=True, slots=True)
+class Closing:
+    """A closure that the detector has not yet answered."""
+
+    outcome: str
+    by: str
+    at: datetime
+
+
 def open_scopes(db: Connection, patient_ref: str) -> tuple[Scope, ...]:
     """Return what can be closed: episodes with an open alert or an active plan, and open watches."""
     standing = select(alerts.c.episode_id, alerts.c.rule_id).where(
@@ -59,18 +66,15 @@ def open_scopes(db: Connection, patient_ref: str) -> tuple[Scope, ...]:
     return tuple(sorted(found, key=lambda scope: (scope.episode_id is None, scope.name)))
 
 
-def closing(db: Connection, scope: Scope) -> Mapping[str, str] | None:
-    """Return the closure that the detector has not yet answered, if there is one."""
+def closing(db: Connection, scope: Scope) -> Closing | None:
+    """Return the closure of this scope that came after everything the detector has said about it, if there is one."""
     said_at = db.scalar(select(func.max(alerts.c.received_at, type_=Instant)).where(scope.holds()))
-    newest = (
-        select(audit.c.at, audit.c.who, audit.c.detail)
-        .where(audit.c.patient_ref == scope.patient_ref, audit.c.what == CLOSED)
-        .order_by(audit.c.at.desc())
-    )
-    for at, who, text in db.execute(newest):
-        detail = json.loads(text)
-        if detail["scope"] == scope.name:
-            return {**detail, "by": who} if said_at is None or at >= said_at else None
+    row = audit.c
+    query = select(row.at, row.who, row.detail).where(row.patient_ref == scope.patient_ref, row.what == CLOSED)
+    for at, who, detail in db.execute(query.order_by(row.at.desc())):
+        name, _, outcome = detail.partition(" ")
+        if name == scope.name:
+            return Closing(outcome, who, at) if said_at is None or at >= said_at else None
     return None
 
 
@@ -91,7 +95,7 @@ def close(acting: Acting, scope: Scope, outcome: Outcome, *, by: str, second_rea
         at=acting.now,
     )
     acting.say(event.event_id, acting.topics.clinical_events, scope.patient_ref, event)
-    _note(acting, by, CLOSED, scope, outcome=outcome, second_reader=second_reader)
+    acting.note(by, CLOSED, patient_ref=scope.patient_ref, detail=f"{scope.name} {outcome}")
     return True
 
 
@@ -109,7 +113,7 @@ def confirm(acting: Acting, scope: Scope, *, by: str) -> bool:
         at=acting.now,
     )
     acting.say(event.event_id, acting.topics.clinical_events, scope.patient_ref, event)
-    _note(acting, by, CONFIRMED, scope)
+    acting.note(by, CONFIRMED, patient_ref=scope.patient_ref, detail=scope.name)
     return True
 
 
@@ -118,8 +122,3 @@ def record_views(db: Connection, who: str, what: str, at: datetime, patient_refs
     rows = [{"at": at, "who": who, "what": what, "patient_ref": ref, "detail": ""} for ref in sorted(set(patient_refs))]
     if rows:
         db.execute(audit.insert(), rows)
-
-
-def _note(acting: Acting, by: str, what: str, scope: Scope, **more: str | None) -> None:
-    detail = {"scope": scope.name} | {key: value for key, value in more.items() if value}
-    acting.note(by, what, patient_ref=scope.patient_ref, detail=json.dumps(detail, sort_keys=True))

@@ -70,6 +70,11 @@ class Acknowledged:
     at: datetime
     expires_at: datetime | None
 
+    def covers(self, view: AlertView, now: datetime) -> bool:
+        """Tell whether it answers for the alert as it stands: worsening and time end an acknowledgement."""
+        holds = self.expires_at is None or now < self.expires_at
+        return holds and view.level <= self.level and view.urgency >= self.urgency
+
 
 @dataclass(frozen=True, slots=True)
 class NextStep:
@@ -179,8 +184,7 @@ def _count_alerts(db: Connection, asked: Filter) -> Mapping[str, int]:
 def _open_alerts(db: Connection, query: Query) -> tuple[OpenAlert, ...]:
     rows = [(Alert.model_validate_json(row.evidence), row) for row in db.execute(query)]
     ids = [alert.alert_id for alert, _ in rows]
-    heard, answered, steps = told_about(db, ids), _answered(db, ids), _steps(db, ids)
-    waiting = _waiting(db, ids)
+    heard, acknowledged, steps, waiting = told_about(db, ids), answered(db, ids), _steps(db, ids), _waiting(db, ids)
     return tuple(
         OpenAlert(
             who=Who(row.patient_ref, row.name, row.ward),
@@ -188,7 +192,7 @@ def _open_alerts(db: Connection, query: Query) -> tuple[OpenAlert, ...]:
             received_at=row.first_received_at,
             told=heard.get(alert.alert_id, ()),
             waiting=waiting.get(alert.alert_id, 0),
-            acknowledged=answered.get(alert.alert_id),
+            acknowledged=acknowledged.get(alert.alert_id),
             next_step=steps.get(alert.alert_id),
         )
         for alert, row in rows
@@ -219,7 +223,7 @@ def _joined(before: ToldRow | None, row: ToldRow) -> ToldRow:
     return ToldRow(row.person_id, row.role, channels, row.result, row.reason, row.at)
 
 
-def _answered(db: Connection, ids: Collection[str]) -> Mapping[str, Acknowledged]:
+def answered(db: Connection, ids: Collection[str]) -> Mapping[str, Acknowledged]:
     """Return the newest acknowledgement of each alert."""
     row = acknowledgements.c
     columns = (row.alert_id, row.person_id, row.level, row.urgency, row.at, row.expires_at)
