@@ -5,6 +5,7 @@ Ends with 0 after SIGTERM, 2 with a sentence per fault when a person must act; a
 
 import argparse
 import asyncio
+import logging as stdlib_logging
 import signal
 import sys
 import time
@@ -29,7 +30,7 @@ from services.ingest.adapters.http_server import HttpServer
 from services.ingest.adapters.kafka_clients import Probe, make_producer
 from services.ingest.adapters.mllp_server import MllpServer
 from services.ingest.adapters.producer_thread import ProducerThread
-from services.ingest.adapters.registry import Registrar
+from services.ingest.adapters.registry import Registrar, canonical
 from services.ingest.adapters.site_files import (
     WRITTEN,
     Site,
@@ -42,9 +43,10 @@ from services.ingest.adapters.site_files import (
 from services.ingest.adapters.tokens import ROLES, new_token
 from services.ingest.app import Ingest, Topics
 from services.ingest.metrics import IngestMetrics
-from services.ingest.rulebook import canonical
 from services.ingest.settings import IngestSettings, read_settings
 
+CHATTY = ("kafka", "uvicorn.error")
+"""Their INFO tells of connections, a dozen lines for each; what matters of it is said by us."""
 RETRY_SECONDS = 2.0
 BEAT_SECONDS = 1.0
 SILENT_SECONDS = 15.0
@@ -227,6 +229,8 @@ def _check() -> int:
 def _run() -> int:
     settings, kafka = read_settings()
     logging.configure("ingest", settings.log_format, settings.log_level)
+    for chatty in CHATTY:
+        stdlib_logging.getLogger(chatty).setLevel(stdlib_logging.WARNING)
     site = load_site(settings)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(Service(settings, kafka, site).run())

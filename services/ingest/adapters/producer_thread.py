@@ -155,13 +155,16 @@ class ProducerThread:
         except queue.Empty:
             self._ask_the_broker()
             return None
-        # Without a line the ticket waits for one until its deadline.
-        while ticket is not None and self._line is None and not ticket.given_up and not self._stopping:
+        # Without a line that works the ticket waits for one until its deadline.
+        while ticket is not None and not self._works() and not ticket.given_up and not self._stopping:
             self._keep_a_line()
         return ticket
 
+    def _works(self) -> bool:
+        return self._line is not None and self._line.broken is None
+
     def _keep_a_line(self) -> None:
-        if self._line is not None and self._line.broken is None:
+        if self._works():
             return
         if self._line is not None:
             self._drop(self._line)

@@ -32,10 +32,23 @@ from services.ingest.adapters.registry_bodies import (
     PatientBody,
     Scalar,
 )
+from services.ingest.domain.tables import Tables
+from services.ingest.domain.units import fold
 
 Event = TypeVar("Event", bound=ClinicalEvent)
 Convert = Callable[[str, Decimal, str], tuple[Decimal, str]]
 """(analyte, value, unit as written) → value in the canonical unit and that unit. Raises ValueError for a person."""
+
+
+def canonical(tables: Tables, analyte: str, value: Decimal, unit: str) -> tuple[Decimal, str]:
+    """Return the value in the analyte's canonical unit. Raises ValueError with a sentence."""
+    entry = tables.analytes.get(analyte)
+    if entry is None:
+        raise ValueError("is of an analyte that is not known")
+    factor = entry.units.get(fold(unit))
+    if factor is None:
+        raise ValueError(f"is in a unit that cannot be converted to {entry.canonical_unit}")
+    return value * factor, entry.canonical_unit
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from services.common.site import site_key, site_zone
 from services.ingest.adapters.tokens import TokenFile
 from services.ingest.domain.profile import Profiles
 from services.ingest.domain.tables import Tables
-from services.ingest.rulebook import read_profiles, read_tables
+from services.ingest.rulebook import load_profiles, load_tables
 from services.ingest.settings import IngestSettings
 
 WRITTEN: tuple[Topic, ...] = tuple(
@@ -40,12 +40,12 @@ def load_site(settings: IngestSettings) -> Site:
     faults = local_faults(settings)
     if faults:
         raise Misconfigured("site", "\n".join(faults))
-    tables = read_tables()
+    tables = load_tables(settings.site_dir)
     return Site(
         key=site_key(settings.site_key_file, production=settings.production),
         zone=site_zone(settings.site_dir),
         tables=tables,
-        profiles=read_profiles(settings.site_dir / "sources.toml", tables),
+        profiles=load_profiles(settings.site_dir, tables),
         tokens=_tokens(settings),
     )
 
@@ -56,7 +56,7 @@ def local_faults(settings: IngestSettings) -> list[str]:
         require_safe_client,
         lambda: site_zone(settings.site_dir),
         lambda: _tokens(settings),
-        lambda: read_profiles(settings.site_dir / "sources.toml", read_tables()),
+        lambda: load_profiles(settings.site_dir, load_tables(settings.site_dir)),
         lambda: tls_context(settings),
     ]
     if settings.production or settings.site_key_file.exists():
