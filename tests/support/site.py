@@ -89,8 +89,8 @@ def write_site(folder: Path, plan: SitePlan) -> Path:
 SOURCES = f"""\
 [[source]]
 name = "lis"
-sending_application = "LIS"
-sending_facility = "LAB"
+application = "LIS"
+facility = "LAB"
 authority = "{AUTHORITY}"
 zone = "Asia/Shanghai"
 """
