@@ -162,9 +162,7 @@ class _Speller:
         return {fold(name): Decimal(factor) for unit, factor in factors.items() for name in self.all(unit)}
 
 
-def _code_entry(
-    name: str, analyte: _Analyte, code: _Code, spelled: _Speller, declared: frozenset[str]
-) -> CodeEntry:
+def _code_entry(name: str, analyte: _Analyte, code: _Code, spelled: _Speller, declared: frozenset[str]) -> CodeEntry:
     """A code has its analyte's units and its own; an unconvertible one shows every unit and converts none."""
     units = spelled.factors(analyte.factors) | spelled.factors(code.factors)
     if code.unconvertible is None:

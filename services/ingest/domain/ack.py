@@ -89,7 +89,9 @@ def _msh(header: Header, profile: Profile | None, now: datetime) -> str:
     encoding = header.separators[1:].rstrip("\0")
     local = now.astimezone(profile.zone if profile else UTC)
     kind = "ACK" if header.version.startswith(_OLD_VERSIONS) or not header.version else _kind(header, component)
-    control_id = hashlib.sha256(f"{header.control_id}\x1f{header.message_time}\x1f{now.isoformat()}".encode()).hexdigest()
+    control_id = hashlib.sha256(
+        f"{header.control_id}\x1f{header.message_time}\x1f{now.isoformat()}".encode()
+    ).hexdigest()
     fields = [
         "MSH",
         encoding,

@@ -11,6 +11,9 @@ from services.ingest.domain.profile import Profile
 from services.ingest.domain.values import LabReport, PatientRef
 
 
+_TYPE_LENGTH = len("ORU")
+
+
 class AckCode(StrEnum):
     """MSA-1 in original mode (HL7 table 0008)."""
 
@@ -44,10 +47,12 @@ class Header:
 
     @property
     def message_type(self) -> str:
-        """Type for metrics such as `ORU^R01`; whatever is not made of a few capitals and digits is `other`."""
-        name = f"{self.code}^{self.trigger}" if self.trigger else self.code
-        plain = name.replace("^", "")
-        return name if plain.isascii() and plain.isalnum() and len(name) <= len("ABC^D12") else "other"
+        """Type for metrics such as `ORU^R01`; what is not made like one is `other`, so that labels stay few."""
+        if not (len(self.code) == _TYPE_LENGTH and self.code.isascii() and self.code.isalpha()):
+            return "other"
+        event = self.trigger[1:]
+        usual = len(self.trigger) == _TYPE_LENGTH and self.trigger[0].isalpha() and event.isdigit() and event.isascii()
+        return f"{self.code}^{self.trigger}" if usual else self.code
 
 
 @dataclass(frozen=True, slots=True)

@@ -131,7 +131,9 @@ class _Reader:
             return Refused(header, profile, found.no_patient, found.position)
         if found.reports:
             return Published(header, profile, found.reports, found.tally, found.quarantined, found.notes)
-        reason = "no_usable_result" if found.tally.quarantined else "no_mapped_result" if found.tally.total else "empty_oru"
+        reason = (
+            "no_usable_result" if found.tally.quarantined else "no_mapped_result" if found.tally.total else "empty_oru"
+        )
         return Ignored(header, profile, reason, found.tally, found.quarantined, found.notes)
 
     def batch(self, text: str) -> FrameOutcome:
@@ -164,7 +166,7 @@ def _is_fragment(message: Message) -> bool:
     """A message in pieces (MSH-14, DSC) cannot be judged by one of them."""
     fields = message.lines[0].split(message.header.separators[0])
     continued = len(fields) > 13 and fields[13].strip() not in {"", texts.NULL}  # noqa: PLR2004 - MSH-14
-    return continued or any(line.startswith("DSC") and line.strip("DSC|\" ") for line in message.lines[1:])
+    return continued or any(line.startswith("DSC") and line.strip('DSC|" ') for line in message.lines[1:])
 
 
 def _count_fault(line: str, seen: int, header: Header, profile: Profile | None) -> list[Outcome]:

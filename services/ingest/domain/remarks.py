@@ -14,13 +14,20 @@ _WORDS: tuple[tuple[Remark, str], ...] = (
     (Remark.LIPAEMIC, r"lipa?emi\w*|\bLIP\b|脂血|乳糜|脂浊"),
     (Remark.ICTERIC, r"icter\w*|jaundiced|黄疸|黄染"),
     (Remark.CLOTTED, r"clotted|\bclots?\b|coagulated|凝块|凝固|有凝|\bCLOT\b"),
-    (Remark.INSUFFICIENT, r"insufficient|\bQNS\b|quantity not suff|标本量不足|样本量不足|标本不足|样本不足|量少|血量不足"),
+    (
+        Remark.INSUFFICIENT,
+        r"insufficient|\bQNS\b|quantity not suff|标本量不足|样本量不足|标本不足|样本不足|量少|血量不足",
+    ),
 )
-_DENIAL = (
-    r"(?:\b(?:no|not|non|nil|without|negative for|free of|un)\b[\s-]*(?:\w+\s+){0,2}|\b(?:un|non)-?|未见|无明显|无|非|未发生|没有)\s*"
-)
+_DENIAL = r"(?:\b(?:no|not|non|nil|without|negative for|free of|un)\b[\s-]*(?:\w+\s+){0,2}|\b(?:un|non)-?|未见|无明显|无|非|未发生|没有)\s*"
 _PATTERNS = tuple(
-    (remark, re.compile(rf"({_DENIAL})?(?:{words})(?P<after>(?:\s*index)?[\s:=]*(?:none|nil|absent|negative|not\b|-|\(-\)|阴性|无|0\b))?", re.I))
+    (
+        remark,
+        re.compile(
+            rf"({_DENIAL})?(?:{words})(?P<after>(?:\s*index)?[\s:=]*(?:none|nil|absent|negative|not\b|-|\(-\)|阴性|无|0\b))?",
+            re.I,
+        ),
+    )
     for remark, words in _WORDS
 )
 

@@ -6,6 +6,9 @@ follows its OBR.
 
 from dataclasses import dataclass, field
 
+_LONG_SEGMENT = 2000
+_LONG_FIELD = 500
+
 Fields = list[str]
 """Fields of one segment; index 3 is field 3, index 0 the segment's name."""
 
@@ -87,23 +90,29 @@ class _Reader:
             groups[-1].spm = fields
 
 
+def _split(line: str, sign: str) -> Fields:
+    """Split a segment. Of a document in an OBX only the beginning is kept: nothing we read is that long."""
+    fields = line.split(sign)
+    return fields if len(line) <= _LONG_SEGMENT else [text[:_LONG_FIELD] for text in fields]
+
+
 def read_structure(lines: list[str], sign: str, *, specimen_first: bool) -> list[Person]:
     """Return the persons of a result message in order. `specimen_first`: the message is an OUL."""
     reader = _Reader(specimen_first)
     for line in lines:
         match line[:3]:
             case "OBX":
-                reader.observe(line.split(sign))
+                reader.observe(_split(line, sign))
             case "NTE":
                 fields = line.split(sign, 4)
                 if reader.last is not None and len(fields) > 3:  # noqa: PLR2004 - NTE-3
                     reader.last.append(fields[3])
             case "OBR":
-                reader.order(line.split(sign))
+                reader.order(_split(line, sign))
             case "ORC":
-                reader.common_order(line.split(sign))
+                reader.common_order(_split(line, sign))
             case "SPM":
-                reader.specimen(line.split(sign))
+                reader.specimen(_split(line, sign))
             case "PID":
                 reader.person(line.split(sign))
             case _:
