@@ -25,6 +25,7 @@ from services.notifier.rulebook.files import (
     validated,
 )
 
+FILE_KEYS = ("password_file", "secret_file", "ca_file")
 ROTA_COLUMNS = ("role", "person", "days", "from", "to", "first_day", "last_day", "kind")
 
 
@@ -160,21 +161,19 @@ class Directory:
 def load_channels(site_dir: Path, faults: list[str]) -> Channels:
     """Read channels.toml; on any fault none, and sentences. Relative secret files lie beside it."""
     path = site_dir / "channels.toml"
-    file = validated(ChannelsFile, {"channels": read_toml(path, faults)}, str(path), faults)
-    if file is None:
+    content = validated(ChannelsFile, {"channels": read_toml(path, faults)}, str(path), faults)
+    if content is None:
         return {}
-    found = {name: _beside(channel, site_dir) for name, channel in file.channels.items()}
+    found = {name: _beside(channel, site_dir) for name, channel in content.channels.items()}
     for name, channel in found.items():
-        for secret in (getattr(channel, key, None) for key in ("password_file", "secret_file", "ca_file")):
-            if secret is not None and not secret.is_file():
-                faults.append(f"{path}: {name}: {secret} does not exist")
+        secrets = [getattr(channel, key, None) for key in FILE_KEYS]
+        faults += [f"{path}: {name}: {file} does not exist" for file in secrets if file and not file.is_file()]
     return found
 
 
 def _beside(channel: Channel, site_dir: Path) -> Channel:
     """Make relative files relative to the site's folder."""
-    keys = ("password_file", "secret_file", "ca_file")
-    files = {key: site_dir / value for key in keys if (value := getattr(channel, key, None)) is not None}
+    files = {key: site_dir / value for key in FILE_KEYS if (value := getattr(channel, key, None)) is not None}
     return channel.model_copy(update=files)
 
 

@@ -73,8 +73,10 @@ def reached(db: Connection, alert_id: str, since_seq: int) -> Sequence[Reached]:
         .order_by(told.c.at)
     )
     found: dict[tuple[str, str], Reached] = {}
-    for *who, kind in db.execute(query):
-        each = Reached(*who, kind == "digest")
+    for row in db.execute(query):
+        each = Reached(
+            row.person_id, row.role, row.channel, row.address, row.tier, row.language, by_digest=row.kind == "digest"
+        )
         former = found.get((each.channel, each.address))
         if former is None or former.by_digest:
             found[each.channel, each.address] = each

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Row, and_, func, or_, select, update
 
 from services.common.database import Instant, insert_for
 from services.notifier.domain.delivery import State, Verdict
-from services.notifier.store.tables import attempts, notifications
+from services.notifier.store.tables import attempts, digest_entries, escalations, notifications
 
 RESULT_CHARACTERS = 200
 
@@ -165,13 +165,16 @@ def all_refused(db: Connection, alert_id: str, seq: int, step: int, round_: int)
     return bool(states) and all(state == State.REFUSED for state in states)
 
 
-def next_due(db: Connection, channels: Collection[str]) -> datetime | None:
-    """Return when the next item of these channels is due or falls back from its taker."""
-    row = notifications.c
-    at = func.coalesce(row.claimed_until, row.due_at, type_=Instant)
-    query = select(func.min(at, type_=Instant)).where(row.state == State.WAITING, row.channel.in_(channels))
-    found: datetime | None = db.scalar(query)
-    return found
+def anything_for_the_clock(db: Connection, now: datetime, channels: Collection[str]) -> bool:
+    """Tell whether time has made something due: a ladder, a digest, a lost item, an item without channel."""
+    row, line = notifications.c, digest_entries.c
+    questions = (
+        select(escalations.c.alert_id).where(escalations.c.next_at <= now),
+        select(line.entry_id).where(line.item_id.is_(None), line.dropped.is_(None), line.due_at <= now),
+        select(row.item_id).where(row.state == State.RECALLED, row.claimed_until <= now),
+        select(row.item_id).where(row.state == State.WAITING, row.channel.not_in(channels), row.due_at <= now),
+    )
+    return any(db.execute(question.limit(1)).first() is not None for question in questions)
 
 
 def waiting_of_other_channels(db: Connection, channels: Collection[str], now: datetime) -> Sequence[Item]:

@@ -1,0 +1,1 @@
+"""What runs in the notifier's process: consumer, sender, clock, and the service that holds them together."""
