@@ -1,0 +1,129 @@
+"""The patient's own baseline of an analyte: pinned, own, provisional or none (RULES.md 2).
+
+Law: a baseline is never guessed. What may not be compared, is censored upwards or was never measured gives none.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+
+from services.detector.domain.intervals import UPWARD, ZERO
+from services.detector.domain.results import method_of
+from services.detector.domain.statements import BaselineKind
+from services.detector.domain.values import Comparator, LabResult
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A usable value kept because a later result may be compared with it. `order`: when resulted, for ties."""
+
+    value: Decimal
+    comparator: Comparator | None
+    collected_at: datetime
+    order: datetime
+    low: Decimal | None
+    high: Decimal | None
+    specimen: str | None
+    assay: str | None
+    method: str
+
+
+@dataclass(frozen=True, slots=True)
+class Baseline:
+    """A value to compare with, and its limits where its own sample had them."""
+
+    kind: BaselineKind
+    value: Decimal
+    collected_at: datetime | None
+    low: Decimal | None = None
+    high: Decimal | None = None
+
+
+def candidate_of(result: LabResult, at: datetime, low: Decimal | None, high: Decimal | None) -> Candidate:
+    """Keep what a later comparison needs of a usable result."""
+    assert result.value is not None
+    return Candidate(
+        result.value, result.comparator, at, result.resulted_at or result.received_at, low, high,
+        result.specimen, result.assay, method_of(result.analyte, result.code),
+    )  # fmt: skip
+
+
+def is_comparable(candidate: Candidate, result: LabResult) -> bool:
+    """Return whether two values of one analyte may be compared (RULES.md 1.5)."""
+    specimen, assay = candidate.specimen, candidate.assay
+    if specimen != result.specimen and specimen is not None and result.specimen is not None:
+        return False
+    if assay != result.assay and assay is not None and result.assay is not None:
+        return False
+    return candidate.method == method_of(result.analyte, result.code)
+
+
+def _same_key(one: Candidate, other: Candidate) -> bool:
+    return one.specimen == other.specimen and one.assay == other.assay and one.method == other.method
+
+
+def _is_later(one: Candidate, other: Candidate) -> bool:
+    return (one.collected_at, one.order, one.value) > (other.collected_at, other.order, other.value)
+
+
+def with_newest(kept: tuple[Candidate, ...], new: Candidate) -> tuple[Candidate, ...]:
+    """Keep the newest candidate of each kind of sample."""
+    for at, old in enumerate(kept):
+        if _same_key(old, new):
+            return (*kept[:at], new, *kept[at + 1 :]) if _is_later(new, old) else kept
+    return (*kept, new)
+
+
+def with_first(kept: tuple[Candidate, ...], new: Candidate) -> tuple[Candidate, ...]:
+    """Keep the first candidate of each kind of sample; within one instant the one that "newest" means."""
+    for at, old in enumerate(kept):
+        if _same_key(old, new):
+            same_instant = old.collected_at == new.collected_at
+            return (*kept[:at], new, *kept[at + 1 :]) if same_instant and _is_later(new, old) else kept
+    return (*kept, new)
+
+
+def newest_comparable(kept: tuple[Candidate, ...], result: LabResult) -> Candidate | None:
+    """Return the newest candidate that `result` may be compared with."""
+    found: Candidate | None = None
+    for candidate in kept:
+        if is_comparable(candidate, result) and (found is None or _is_later(candidate, found)):
+            found = candidate
+    return found
+
+
+def first_comparable(kept: tuple[Candidate, ...], result: LabResult) -> Candidate | None:
+    """Return the earliest candidate that `result` may be compared with."""
+    found: Candidate | None = None
+    for candidate in kept:
+        if not is_comparable(candidate, result):
+            continue
+        earlier = found is None or candidate.collected_at < found.collected_at
+        if earlier or (found and candidate.collected_at == found.collected_at and _is_later(candidate, found)):
+            found = candidate
+    return found
+
+
+def baseline_for(
+    result: LabResult, pin: Baseline | None, own: tuple[Candidate, ...], provisional: tuple[Candidate, ...]
+) -> Baseline | None:
+    """Return the baseline of a result collected after the first dose; None: only absolute criteria speak.
+
+    A pin wins, whatever was measured. A newest own value above the measuring range ends the search: the state before
+    the dose was "above x", an older low value would invent a rise.
+    """
+    if pin is not None:
+        return pin
+    kind = BaselineKind.OWN
+    found = newest_comparable(own, result) if own else None
+    if found is None and provisional:
+        kind = BaselineKind.PROVISIONAL
+        found = first_comparable(provisional, result)
+    if found is None or found.comparator in UPWARD:
+        return None
+    return Baseline(kind, found.value, found.collected_at, found.low, found.high)
+
+
+def fold_base(baseline: Baseline | None) -> Decimal | None:
+    """Return the value to multiply; a baseline of 0 or less is none for folds."""
+    return baseline.value if baseline is not None and baseline.value > ZERO else None

@@ -1,0 +1,205 @@
+"""Add one moment to a patient's course: evaluate, let scopes open and end, count draws, judge recovery, hear people.
+
+Law: within a moment accepted levels fall, clear watches end, flags open or join, recovery is judged; acts come last.
+"""
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from services.detector.domain.baseline import Candidate, candidate_of, with_first, with_newest
+from services.detector.domain.calcium import INVOLVED, SPAN
+from services.detector.domain.closing import Closing, close
+from services.detector.domain.episode import join_graded, recover, take_evaluations, take_flags
+from services.detector.domain.evaluation import Recovered, evaluate, is_before_dose
+from services.detector.domain.facts import Moment, Record
+from services.detector.domain.recovery import is_over
+from services.detector.domain.results import Standing as Use
+from services.detector.domain.results import limits_of, placed_at, standing_of
+from services.detector.domain.rules import Rulebook
+from services.detector.domain.state import THERE, Course, GradedEvent, GradedFlag, Phase
+from services.detector.domain.times import is_day
+from services.detector.domain.values import AdverseEventGraded, EpisodeClosed, LabResult
+
+SERIES_LENGTH = 6
+MARKER_SERIES_LENGTH = 12
+DRAWS_KEPT = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """What does not change while a course is folded: the record, the rules, what closures found in their own time."""
+
+    record: Record
+    rules: Rulebook
+    closings: dict[str, Closing]
+
+
+def add(course: Course, moment: Moment, setting: Setting) -> None:
+    """Add the next moment; moments come in order of time."""
+    record, rules = setting.record, setting.rules
+    if moment.results:
+        evaluations, recovered = evaluate(course, moment, record, rules)
+        usable = _usable(moment)
+        flags = take_evaluations(course, evaluations.values(), frozenset(result.analyte for result in usable))
+        take_flags(course, flags, moment.at, rules)
+    else:
+        recovered, usable = {}, []
+    for grading in moment.gradings:
+        _take_grading(course, grading, setting)
+    if moment.results:
+        _keep(course, moment, usable, setting)
+        _count_draw(course, moment, usable, rules)
+        _companions(course, moment, rules)
+    _judge_recovery(course, moment, recovered, rules)
+    for act in moment.acts:
+        if isinstance(act, EpisodeClosed):
+            close(course, act, setting.closings[act.event_id], rules)
+        elif (phase := course.open_phase()) is not None:
+            course.phase = replace(phase, confirmed_at=act.at)
+
+
+def _usable(moment: Moment) -> list[LabResult]:
+    return [result for result in moment.results if standing_of(result) is Use.USABLE]
+
+
+def _take_grading(course: Course, grading: AdverseEventGraded, setting: Setting) -> None:
+    """Note a grading; one above what was accepted opens an episode or joins it (only after the first dose)."""
+    name, at = grading.adverse_event_id, grading.graded_at
+    old = course.events.get(name)
+    worst = max(grading.grade, old.worst if old else 0)
+    accepted, accepted_at = (old.accepted, old.accepted_at) if old else (0, None)
+    if grading.grade < accepted:
+        accepted, accepted_at = grading.grade, at
+    course.events[name] = GradedEvent(grading.grade, at, worst, accepted, accepted_at)
+    if not _is_graded_after_dose(grading, setting):
+        return
+    flag = GradedFlag(name, at, grading.grade, f"adverse-event|{name}|{at.isoformat()}")
+    if course.log is not None and grading.grade:
+        course.log.append(flag)
+    if grading.grade > accepted:
+        join_graded(course, flag, at, setting.rules)
+
+
+def _is_graded_after_dose(grading: AdverseEventGraded, setting: Setting) -> bool:
+    """A bare date equal to that of the dose counts as after it."""
+    record, zone = setting.record, setting.rules.zone
+    if record.dose_at is None:
+        return False
+    if record.dose_by_day or is_day(grading.graded_precision):
+        return grading.graded_at.astimezone(zone).date() >= record.dose_at.astimezone(zone).date()
+    return grading.graded_at > record.dose_at
+
+
+def _keep(course: Course, moment: Moment, usable: list[LabResult], setting: Setting) -> None:
+    """Keep what later moments compare with: baselines, previous values, when each analyte was last usable, series."""
+    record, rules = setting.record, setting.rules
+    at = moment.at
+    for result in usable:
+        analyte = result.analyte
+        course.usable_at[analyte] = at
+        looked_back = analyte in rules.looks_back
+        early = record.dose_at is not None and at <= record.dose_at + rules.baseline.after_dose
+        if early or looked_back or record.dose_by_day:
+            low, high = limits_of(result, rules.limits, record.sex)
+            candidate = candidate_of(result, at, low, high)
+            if looked_back:
+                course.previous[analyte] = with_newest(course.previous.get(analyte, ()), candidate)
+            _keep_baseline(course, result, candidate, at, setting)
+    for result in moment.results:
+        _keep_point(course, result, at)
+    if course.calcium or any(result.analyte in INVOLVED for result in moment.results):
+        kept = [old for old in course.calcium if at - placed_at(old) <= SPAN]
+        new = [r for r in moment.results if r.analyte in INVOLVED and not r.result_id.endswith("~corrected")]
+        course.calcium = (*kept, *new)
+
+
+def _keep_baseline(course: Course, result: LabResult, candidate: Candidate, at: datetime, setting: Setting) -> None:
+    record, rules = setting.record, setting.rules
+    if record.dose_at is None:
+        return
+    analyte = result.analyte
+    if is_before_dose(record, at, result, rules):
+        if at >= record.dose_at - rules.baseline.before_dose:
+            course.own[analyte] = with_newest(course.own.get(analyte, ()), candidate)
+    elif at <= record.dose_at + rules.baseline.after_dose:
+        course.provisional[analyte] = with_first(course.provisional.get(analyte, ()), candidate)
+
+
+def _keep_point(course: Course, result: LabResult, at: datetime) -> None:
+    use = standing_of(result)
+    if use is Use.NOTHING or result.value is None:
+        return
+    length = MARKER_SERIES_LENGTH if result.analyte == "FERRITIN" else SERIES_LENGTH
+    kept = course.series.get(result.analyte, ())
+    course.series[result.analyte] = (
+        *kept[1 - length :], (at, result.value, result.comparator or "", use is Use.USABLE),
+    )  # fmt: skip
+
+
+def _count_draw(course: Course, moment: Moment, usable: list[LabResult], rules: Rulebook) -> None:
+    """A usable ferritin is a draw; further ones up to 2 h after its first belong to it."""
+    marker = rules.retest.draw
+    if not any(result.analyte == marker for result in usable):
+        return
+    at = moment.at
+    single = course.single
+    if single is not None and single.answered_at is None and at > single.first_at + rules.retest.draw_span:
+        course.single = replace(single, answered_at=at)
+    if course.draw_at is not None and at <= course.draw_at + rules.retest.draw_span:
+        return
+    course.draw_at = at
+    phase = course.open_phase()
+    if phase is None or at <= phase.after:
+        return
+    counts = phase.last_counted_at is None or at - phase.last_counted_at >= rules.recovery.counted_gap
+    course.phase = replace(
+        phase,
+        draws=phase.draws + 1,
+        counted=phase.counted + counts,
+        last_counted_at=at if counts else phase.last_counted_at,
+        drawn_at=(*phase.drawn_at[1 - DRAWS_KEPT :], at),
+        panel=_panel({}, [near for near in course.nearby if near[1] >= at - rules.retest.draw_span]),
+    )
+
+
+def _panel(panel: dict[str, str], companions: list[tuple[str, datetime, str]]) -> dict[str, str]:
+    for analyte, _, status in companions:
+        if panel.get(analyte) != THERE:
+            panel[analyte] = status
+    return panel
+
+
+def _companions(course: Course, moment: Moment, rules: Rulebook) -> None:
+    """Remember what was reported around the draw, values or not, so that the panel's gaps can be told."""
+    at = moment.at
+    span = rules.retest.draw_span
+    new = [
+        (result.analyte, at, THERE if standing_of(result) is Use.USABLE else result.status)
+        for result in moment.results
+    ]
+    course.nearby = (*(near for near in course.nearby if near[1] >= at - span), *new)
+    phase = course.open_phase()
+    if phase is not None and phase.drawn_at and at <= phase.drawn_at[-1] + span:
+        course.phase = replace(phase, panel=_panel(dict(phase.panel), new))
+
+
+def _judge_recovery(course: Course, moment: Moment, recovered: Recovered, rules: Rulebook) -> None:
+    phase = course.open_phase()
+    if phase is None or moment.at <= phase.after:
+        return
+    if recovered:
+        phase = course.phase = replace(phase, runs=_runs(phase, recovered, moment.at))
+    if is_over(course, phase, rules):
+        recover(course, moment.at)
+
+
+def _runs(phase: Phase, recovered: Recovered, at: datetime) -> dict[str, tuple[datetime, datetime]]:
+    runs = dict(phase.runs)
+    for analyte, verdict in recovered.items():
+        if verdict is False:
+            runs.pop(analyte, None)
+        elif verdict:
+            runs[analyte] = (runs[analyte][0] if analyte in runs else at, at)
+    return runs
+
+
