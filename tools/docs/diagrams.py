@@ -11,9 +11,9 @@ Table = Mapping[StrEnum, Mapping[StrEnum, Any]]
 
 
 def render_retest() -> str:
-    """Return the page on episodes and retest plans."""
+    """Return the page on episodes and retest plans. A plan's status is derived from times, so it has no table."""
     return _page(
-        "The retest plan and its episode", "services.detector.domain.retest", "services.detector.domain.episode"
+        "The retest plan and its episode", "services.detector.domain.episode", "services.detector.domain.retest"
     )
 
 
@@ -29,7 +29,8 @@ def _page(title: str, *modules: str) -> str:
 
 def _section(name: str) -> str:
     module = importlib.import_module(name)
-    return f"## `{name}`\n\n{(module.__doc__ or '').strip()}\n\n{diagram(module.TRANSITIONS)}"
+    table = getattr(module, "TRANSITIONS", None)
+    return f"## `{name}`\n\n{(module.__doc__ or '').strip()}\n" + (f"\n{diagram(table)}" if table else "")
 
 
 def diagram(transitions: Table) -> str:

@@ -9,6 +9,8 @@ from typing import Any
 from tools.docs.markdown import generated, table
 
 WORDS = ("criterion", "source", "approved")
+SIGNS = {"gt": ">", "ge": "≥", "lt": "<", "le": "≤"}
+REFERENCES = {"uln": "ULN", "lln": "LLN", "baseline": "baseline"}
 Rule = tuple[str, Mapping[str, Any]]
 
 
@@ -76,10 +78,14 @@ def _is_rule(value: object) -> bool:
 
 def _plain(value: object) -> str:
     match value:
+        case dict() if len(value) == 1 and (of := REFERENCES.get(next(iter(value)))):
+            return f"{next(iter(value.values()))} × {of}"
         case dict():
-            return "{" + ", ".join(f"{key}: {_plain(inner)}" for key, inner in value.items()) + "}"
+            return ", ".join(f"{SIGNS.get(key, key + ':')} {_plain(inner)}" for key, inner in value.items())
+        case list() if any(isinstance(inner, dict) for inner in value):
+            return "".join(f"<br>{_plain(inner)}" for inner in value)
         case list():
-            return "[" + ", ".join(map(_plain, value)) + "]"
+            return ", ".join(f"[{_plain(inner)}]" if isinstance(inner, list) else _plain(inner) for inner in value)
         case bool():
             return "yes" if value else "no"
         case date():
