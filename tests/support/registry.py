@@ -14,7 +14,7 @@ class Registry:
     """Speaks to one ingest process. Answers are returned as they are; `expect` is what a caller counts on."""
 
     def __init__(self, base_url: str, token: str, *, timeout: float = 15.0) -> None:
-        headers = {"Authorization": f"Bearer {token}"}
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
         self._http = httpx.Client(base_url=base_url, headers=headers, timeout=timeout, trust_env=False)
 
     def __enter__(self) -> Self:
