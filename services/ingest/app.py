@@ -155,7 +155,8 @@ class Ingest:
     def _reply(self, frame: Frame | Damaged, outcome: FrameOutcome, source: str) -> Reply:
         answerable = isinstance(frame, Frame) or frame.answerable
         answer = acknowledge(outcome, now=self._now()) if answerable else None
-        close = must_close(outcome) or (isinstance(frame, Damaged) and frame.must_close)
+        # Where nobody waits for an answer an unreadable header is no reason to hang up: framing has found its place.
+        close = (answerable and must_close(outcome)) or (isinstance(frame, Damaged) and frame.must_close)
         return Reply(wrap(answer) if answer is not None else None, close, source)
 
     def _records(self, message: Outcome, raw: Raw) -> list[Record]:
