@@ -57,9 +57,9 @@ simulate: $(READY) ## a hospital on virtual time: SEED= for one, else SEEDS= man
 chaos: $(READY) ## real broker, real processes, kill -9: ROUNDS=
 	@for round in $$(seq $(ROUNDS)); do echo "round $$round"; $(PYTEST) tests/acceptance/test_kill.py $(ARGS) || exit 1; done
 
-bench: bench-ingest bench-detector bench-loop ## all figures, each beside a named baseline
+bench: bench-loop ## all figures, each beside a named baseline
 
-bench-loop: $(READY) ## frame to alert and frame to mail at 50 messages/s, and the two rates
+bench-loop: $(READY) ## frame to alert and frame to mail at 50 messages/s, then the two rates below
 	@$(PY) -m benchmarks.loop $(ARGS)
 
 bench-ingest: $(READY) ## messages/s over MLLP, answered only when durable
@@ -76,6 +76,11 @@ schemas: $(READY) ## write schemas/json
 
 requirements: $(READY) ## pin the dependencies of pyproject.toml with hashes (ARGS=--upgrade for newer ones)
 	@requirements/refresh $(ARGS)
+
+sbom: $(READY) ## bills of materials of what each service ships, in build/sbom
+	@mkdir -p build/sbom
+	@for service in ingest detector notifier; do \
+		$(PY) -m tools.bill_of_materials $$service > build/sbom/$$service.json && echo build/sbom/$$service.json; done
 
 broker: $(READY) ## start Kafka alone on 127.0.0.1:9092, until Ctrl-C
 	@$(PY) deploy/local-kafka/local_kafka.py serve
@@ -97,4 +102,4 @@ distclean: clean ## also the virtual environment and Kafka's jars
 	rm -rf $(VENV) deploy/local-kafka/libs deploy/local-kafka/libs.lock
 
 .PHONY: help setup run test test-fast coverage fmt check simulate chaos bench bench-loop bench-ingest bench-detector docs schemas \
-	requirements broker up down logs clean distclean
+	requirements sbom broker up down logs clean distclean
