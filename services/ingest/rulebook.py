@@ -1,4 +1,4 @@
-"""Reads rules/analytes.toml and the site's sources.toml into domain values. Law: strict; a typing error stops the start.
+"""Reads rules/analytes.toml and the site's sources.toml into domain values. Law: strict, a slip stops the start.
 
 Every fault is one sentence that names the file, the place and what is expected there.
 """

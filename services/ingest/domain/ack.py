@@ -9,7 +9,6 @@ from datetime import UTC, datetime
 from services.ingest.domain.outcome import (
     AckCode,
     Acknowledgement,
-    Batch,
     FrameOutcome,
     Header,
     Refused,

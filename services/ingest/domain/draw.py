@@ -1,6 +1,6 @@
 """One order of one patient → what holds for all its observations: times, specimen, order number, what notes say.
 
-The clinical time is the specimen's: OBR-7, else SPM-17, else OBX-14; OBR-14 is the arrival in the laboratory, and doubtful.
+The clinical time is the specimen's: OBR-7, else SPM-17, else OBX-14. OBR-14 is the arrival in the laboratory: doubtful.
 """
 
 from dataclasses import dataclass
@@ -105,10 +105,10 @@ def collection_of(feed: Feed, draw: Draw, observed: str) -> Collection:
     fallback = stamp.at is None
     if fallback:
         stamp = draw.lab_time
-    odd = stamp.odd or draw.stated.odd or fallback
+    odd = stamp.odd or draw.stated.odd
     if stamp.at is None:
         return Collection(None, Precision.UNKNOWN, odd, draw.stated_text)
-    suspect = odd or _is_impossible(feed, stamp.at, stamp.precision, draw.resulted, draw.birth)
+    suspect = odd or fallback or _is_impossible(feed, stamp.at, stamp.precision, draw.resulted, draw.birth)
     return Collection(stamp.at, stamp.precision, suspect, stamp.at.isoformat())
 
 

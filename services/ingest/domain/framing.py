@@ -272,9 +272,8 @@ class Framer:
                 Damaged(Fault.TRUNCATED, piece[:HEAD_BYTES], answerable=False) for piece in cut if piece.strip(b"\x0b")
             )
         events.append(self._judge(body.lstrip(b"\x0b"), missing_cr=missing_cr))
-        if missing_cr and self._strict_end:
-            self._close()
-        elif isinstance(events[-1], Damaged) and events[-1].must_close:
+        last = events[-1]
+        if (missing_cr and self._strict_end) or (isinstance(last, Damaged) and last.must_close):
             self._close()
 
     def _judge(self, body: bytes, *, missing_cr: bool) -> FrameEvent:

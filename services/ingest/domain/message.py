@@ -15,6 +15,7 @@ _BEFORE_MSH_BYTES = b"\xef\xbb\xbf \t\r\n\x00"
 _SEGMENT_ID_LENGTHS = (2, 3, 4)
 _ENVELOPES = ("FHS", "BHS", "BTS", "FTS")
 _ALONE = frozenset(("MSH", "PID", "OBR", "OBX", "ORC", "NTE", "SPM", "PV1", *_ENVELOPES))
+_USUAL_SEPARATORS = "^~\\&"
 _MINIMUM_SEPARATORS = 4
 _SEPARATORS_WITHOUT_SUBCOMPONENT = 3
 
@@ -89,7 +90,13 @@ def read_header(line: str, *, codec: str = "utf-8") -> Header | Unreadable:
     """Read an MSH, FHS or BHS segment; the control id of an envelope is its field 11."""
     separators = _separators(line)
     if separators is None:
-        return Unreadable("bad_separators")
+        sign = line[3:4]
+        usable = sign.isprintable() and not sign.isalnum() and sign not in _USUAL_SEPARATORS
+        return Unreadable("bad_separators", _header(line, sign + _USUAL_SEPARATORS, codec) if usable and sign else None)
+    return _header(line, separators, codec)
+
+
+def _header(line: str, separators: str, codec: str) -> Header:
     fields = ["", separators[0], *line[4:].split(separators[0])]
     fields.extend([""] * (19 - len(fields)))
     component, repetition = separators[1], separators[2]
@@ -115,7 +122,7 @@ def read_header(line: str, *, codec: str = "utf-8") -> Header | Unreadable:
 
 
 def _separators(line: str) -> str | None:
-    """Return field, component, repetition, escape and subcomponent separator; "\\0" where the sender has none."""
+    r"""Return field, component, repetition, escape and subcomponent separator; "\\0" where the sender has none."""
     sign = line[3:4]
     declared = line[4:].split(sign, 1)[0] if sign else ""
     if not sign or sign.isalnum() or sign in "\r\n" or len(declared) < _SEPARATORS_WITHOUT_SUBCOMPONENT - 1:

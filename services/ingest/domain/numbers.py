@@ -54,7 +54,8 @@ class Number:
 def read_number(kind: str, text: str, separators: str, decimal_sign: str) -> Number:
     """Read OBX-5 whatever OBX-2 (`kind`) says; it is a hint, not a contract.
 
-    Faults: `value_repeats`, `value_unparsable`. Grammar: [comparator] number [unit or ↑ ↓ H L]; SN only comparator^number.
+    Faults: `value_repeats`, `value_unparsable`. Grammar: [comparator] number [unit or ↑ ↓ H L]; of SN
+    only comparator^number.
     """
     if not text or text == NULL or kind in _TEXT_TYPES:
         return Number(None)

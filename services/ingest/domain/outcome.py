@@ -10,7 +10,6 @@ from enum import StrEnum
 from services.ingest.domain.profile import Profile
 from services.ingest.domain.values import LabReport, PatientRef
 
-
 _TYPE_LENGTH = len("ORU")
 
 

@@ -27,12 +27,17 @@ RESULT_TRIGGERS = {
     "OUL": frozenset({"", "R21", "R22", "R23", "R24"}),
 }
 ANSWERS = frozenset({"ACK", "MCF", "NAK"})
-KNOWN_TYPES = frozenset(
-    "ADT BAR CSU DFT DOC EAC EHC ESR ESU INR LSR MDM MFK MFN MFQ MFR NMD OMB OMD OMG OMI OML OMN OMP OMS OPL OPR OPU "
-    "ORB ORD ORF ORG ORI ORL ORM ORN ORP ORR ORS ORU OSM OSQ OSR OUL PEX PGL PIN PMU PPG PPP PPR PTR QBP QCK QCN QRY "
-    "QSB QSX QVR RAS RCI RCL RDE RDR RDS RDY REF RER RGR RGV ROR RPA RPI RPL RPR RQA RQC RQI RQP RRA RRD RRE RRG RRI "
-    "RSP RTB SCN SDN SDR SIU SLN SLR SMD SQM SQR SRM SRR SSR SSU STC STI SUR TBR TCR TCU UDM VQQ VXQ VXR VXU VXX".split()
-)
+# fmt: off
+KNOWN_TYPES = frozenset((
+    "ADT", "BAR", "CSU", "DFT", "DOC", "EAC", "EHC", "ESR", "ESU", "INR", "LSR", "MDM", "MFK", "MFN", "MFQ", "MFR",
+    "NMD", "OMB", "OMD", "OMG", "OMI", "OML", "OMN", "OMP", "OMS", "OPL", "OPR", "OPU", "ORB", "ORD", "ORF", "ORG",
+    "ORI", "ORL", "ORM", "ORN", "ORP", "ORR", "ORS", "ORU", "OSM", "OSQ", "OSR", "OUL", "PEX", "PGL", "PIN", "PMU",
+    "PPG", "PPP", "PPR", "PTR", "QBP", "QCK", "QCN", "QRY", "QSB", "QSX", "QVR", "RAS", "RCI", "RCL", "RDE", "RDR",
+    "RDS", "RDY", "REF", "RER", "RGR", "RGV", "ROR", "RPA", "RPI", "RPL", "RPR", "RQA", "RQC", "RQI", "RQP", "RRA",
+    "RRD", "RRE", "RRG", "RRI", "RSP", "RTB", "SCN", "SDN", "SDR", "SIU", "SLN", "SLR", "SMD", "SQM", "SQR", "SRM",
+    "SRR", "SSR", "SSU", "STC", "STI", "SUR", "TBR", "TCR", "TCU", "UDM", "VQQ", "VXQ", "VXR", "VXU", "VXX",
+))
+# fmt: on
 _NORMAL = frozenset({"", "P"})
 _BATCH_STARTS = ("FHS", "BHS")
 
@@ -131,9 +136,8 @@ class _Reader:
             return Refused(header, profile, found.no_patient, found.position)
         if found.reports:
             return Published(header, profile, found.reports, found.tally, found.quarantined, found.notes)
-        reason = (
-            "no_usable_result" if found.tally.quarantined else "no_mapped_result" if found.tally.total else "empty_oru"
-        )
+        reason = "no_mapped_result" if found.tally.total else "empty_oru"
+        reason = "no_usable_result" if found.tally.quarantined else reason
         return Ignored(header, profile, reason, found.tally, found.quarantined, found.notes)
 
     def batch(self, text: str) -> FrameOutcome:

@@ -19,15 +19,13 @@ _WORDS: tuple[tuple[Remark, str], ...] = (
         r"insufficient|\bQNS\b|quantity not suff|标本量不足|样本量不足|标本不足|样本不足|量少|血量不足",
     ),
 )
-_DENIAL = r"(?:\b(?:no|not|non|nil|without|negative for|free of|un)\b[\s-]*(?:\w+\s+){0,2}|\b(?:un|non)-?|未见|无明显|无|非|未发生|没有)\s*"
+_DENIED_BEFORE = (
+    r"(?:\b(?:no|not|non|nil|without|negative for|free of|un)\b[\s-]*(?:\w+\s+){0,2}|\b(?:un|non)-?|"
+    r"未见|无明显|无|非|未发生|没有)\s*"
+)
+_DENIED_AFTER = r"(?:\s*index)?[\s:=]*(?:none|nil|absent|negative|not\b|-|\(-\)|阴性|无|0\b)"
 _PATTERNS = tuple(
-    (
-        remark,
-        re.compile(
-            rf"({_DENIAL})?(?:{words})(?P<after>(?:\s*index)?[\s:=]*(?:none|nil|absent|negative|not\b|-|\(-\)|阴性|无|0\b))?",
-            re.I,
-        ),
-    )
+    (remark, re.compile(rf"({_DENIED_BEFORE})?(?:{words})(?P<after>{_DENIED_AFTER})?", re.IGNORECASE))
     for remark, words in _WORDS
 )
 

@@ -82,15 +82,20 @@ def _fault(
         return "code_conflict"
     if draw.specimen in _NOT_BLOOD:
         return "specimen_conflict"
+    if number.value is None and _is_shifted(feed, fields):
+        return "field_shift"
     if status not in STATUSES:
         return "status_unknown"
     if number.value is not None:
         return _value_fault(feed, fields, number, unit)
-    if fields[4] and fields[5] and fold(fields[5]) in feed.tables.known_units:
-        shifted = read_number("NM", fields[4], feed.separators, feed.profile.decimal_sign)
-        if shifted.value is not None:
-            return "field_shift"
     return None if status in _WITHOUT_VALUE else number.fault
+
+
+def _is_shifted(feed: Feed, fields: list[str]) -> bool:
+    """Tell whether the value stands in OBX-4 and the unit in OBX-5, as some analysers write it."""
+    if not fields[4] or not fields[5] or fold(fields[5]) not in feed.tables.known_units:
+        return False
+    return read_number("NM", fields[4], feed.separators, feed.profile.decimal_sign).value is not None
 
 
 def _value_fault(feed: Feed, fields: list[str], number: Number, unit: Unit) -> str | None:

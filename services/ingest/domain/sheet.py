@@ -23,12 +23,15 @@ class Sheet:
     notes: dict[str, int] = field(default_factory=dict)
 
     def note(self, name: str) -> None:
+        """Count something that was noticed."""
         self.notes[name] = self.notes.get(name, 0) + 1
 
     def quarantine(self, reason: str, number: int, ref: PatientRef | None) -> None:
+        """Put an observation aside."""
         self.quarantined.append(Quarantined(reason, f"OBX[{number}]", ref))
 
     def tally(self) -> Tally:
+        """Add the columns up."""
         return Tally(self.published, len(self.quarantined), self.unmapped, self.ignored)
 
 

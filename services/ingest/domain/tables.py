@@ -22,7 +22,7 @@ class CodeEntry:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Tables:
-    """`loinc`: code -> entry; `analytes`: analyte -> entry, for the sources' own codes; `known_units`: of all, folded."""
+    """`loinc`: code -> entry; `analytes`: analyte -> entry, for a source's own codes; `known_units`: folded."""
 
     loinc: Mapping[str, CodeEntry]
     analytes: Mapping[str, CodeEntry]

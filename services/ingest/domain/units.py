@@ -29,7 +29,7 @@ class UnitFault(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Unit:
-    """A unit as sent, and the exact factor to the canonical unit or the reason why there is none."""
+    """A unit as sent (None: none was), and the exact factor to the canonical unit or the reason why there is none."""
 
     text: str | None
     factor: Decimal | None
@@ -52,7 +52,7 @@ def read_unit(  # the arguments are the key of the cache: a feed repeats the sam
     if not spellings:
         default = profile.default_units.get(entry.analyte, "")
         factor = _factor(profile, entry, default)
-        return Unit(default or None, factor, None if factor is not None else UnitFault.MISSING)
+        return Unit(None, factor, None if factor is not None else UnitFault.MISSING)
     factors = {factor for spelling in spellings if (factor := _factor(profile, entry, spelling)) is not None}
     if len(factors) == 1:
         return Unit(shown, factors.pop())

@@ -1,0 +1,1 @@
+"""Inputs as files beside what comes of them; a file that nobody reads fails."""

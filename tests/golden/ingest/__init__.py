@@ -1,0 +1,1 @@
+"""HL7 messages of synthetic patients and what ingest says of each."""
