@@ -62,7 +62,7 @@ def licence(name: str) -> str:
 
 
 def _field(said: PackageMetadata, name: str) -> str:
-    return said[name] if name in said else ""
+    return said[name] if name in said else ""  # noqa: SIM401 - the protocol of metadata has no `get`
 
 
 def _classified(said: PackageMetadata) -> str:
