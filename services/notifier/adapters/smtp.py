@@ -5,6 +5,7 @@ breaks after the message was handed over is unsure. Connections are kept for the
 """
 
 import smtplib
+import socket
 import ssl
 import threading
 import time
@@ -23,6 +24,9 @@ KEEP_SECONDS = 5.0
 OK, GO_AHEAD_CLASS, TEMPORARY_CLASS = 250, 3, 4
 TEMPORARY_ALTHOUGH_5XX = frozenset({530, 534, 535, 538, 552})
 """Log-in troubles a person will mend, and a full mailbox: none of them is about this message."""
+
+OUR_NAME = socket.gethostname()
+"""Asked once: the default looks the name up on the network for every connection."""
 
 POLICY = SMTP.clone(cte_type="7bit")
 
@@ -80,10 +84,10 @@ class Smtp:
         seconds = channel.timeout.total_seconds()
         if channel.security == "tls":
             server: smtplib.SMTP = smtplib.SMTP_SSL(
-                channel.host, channel.port, timeout=seconds, context=self._context()
+                channel.host, channel.port, timeout=seconds, context=self._context(), local_hostname=OUR_NAME
             )
         else:
-            server = smtplib.SMTP(channel.host, channel.port, timeout=seconds)
+            server = smtplib.SMTP(channel.host, channel.port, timeout=seconds, local_hostname=OUR_NAME)
         try:
             if channel.security == "starttls":
                 server.starttls(context=self._context())

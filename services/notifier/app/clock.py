@@ -105,7 +105,7 @@ class Clock(threading.Thread):
         """Count what is open, waiting and late; say what breaks a promise."""
         now, metrics = self._bench.now(), self._bench.metrics
         with reading(self._bench.engine) as db:
-            count = Count(ladders.without_step(db), ladders.oldest_due(db), queue.oldest_due(db))
+            count = Count(ladders.without_step(db), ladders.oldest_due(db), queue.oldest_due(db, now))
             states = queue.count_by_state(db)
             waiting, oldest = outbox.count(db), outbox.oldest(db)
         for state in State:

@@ -21,6 +21,8 @@ CORRECTIONS = (Action.REVISED, Action.WITHDRAWN, Action.CLEARED, Action.MOVED)
 
 def settle(acting: Acting, item: Item, outcome: Outcome, seconds: float, spread: float, at: datetime) -> None:
     """Write one attempt. One that somebody else has already settled changes nothing."""
+    if item.alert_id is not None:
+        ladders.load(acting.db, item.alert_id)  # in the order in which everybody locks: the ladder, then its messages
     found = queue.locked(acting.db, item.item_id)
     if found is None or found[1] not in (State.WAITING, State.RECALLED):
         return

@@ -48,6 +48,7 @@ USED = tuple(
 )
 AGAIN_SECONDS = 2.0
 WATCH_SECONDS = 0.5
+STOP_SECONDS = 18.0
 T = TypeVar("T")
 
 log = structlog.get_logger("notifier")
@@ -67,6 +68,7 @@ class Service:
         self._waiting: str | None = "starting"
         self._parts: tuple[Consumer | Sender | Clock, ...] = ()
         self._relay: OutboxRelay | None = None
+        self._relay_runs = False
         self._web: uvicorn.Server | None = None
         self.stop = threading.Event()
         self.monitoring = MonitoringServer(
@@ -121,20 +123,19 @@ class Service:
         relay = self._relay = OutboxRelay(engine, outbox, lambda: make_producer(kafka))
         bench.wake_sender, bench.wake_relay = sender.wake, relay.wake
         self._parts = (sender, clock)
+        ending.callback(self._leave_parts)
         for part in (sender, clock):
             part.start()
-            ending.callback(part.stop)
         if self._wait(lambda: self._checked_topics(kafka), (KafkaError, *PASSING), "Kafka is away") is None:
             return
         relay.start()
-        ending.callback(relay.stop)
+        self._relay_runs = True
         group = f"{kafka.topic_prefix}notifier-{store_id(engine)}"
         consumer = Consumer(
             bench, kafka, group, batch=self._settings.batch, session_seconds=self._settings.session_seconds
         )
         self._parts = (consumer, sender, clock)
         consumer.start()
-        ending.callback(consumer.stop)
         self._waiting = None
         log.info("running", worklist=port, metrics=self.monitoring.port, group=group)
         self._watch()
@@ -193,6 +194,16 @@ class Service:
                 raise Misconfigured("http_port", f"cannot listen on {settings.http_host}:{settings.http_port}")
             time.sleep(0.02)
         return thread, self.port
+
+    def _leave_parts(self) -> None:
+        """Ask all at once and wait for all together: a supervisor gives us half a minute."""
+        relay = [self._relay] if self._relay is not None and self._relay_runs else []
+        parts: list[Consumer | Sender | Clock | OutboxRelay] = [*self._parts, *relay]
+        for part in parts:
+            part.stop(0.0)
+        deadline = time.monotonic() + STOP_SECONDS
+        for part in parts:
+            part.stop(max(0.1, deadline - time.monotonic()))
 
     def _leave_web(self) -> None:
         if self._web is not None:

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
+from email.errors import HeaderParseError
+from email.headerregistry import Address
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Literal
@@ -202,10 +204,18 @@ def _person(key: str, entry: PersonEntry, channels: Channels, path: Path, faults
         if channel is None:
             faults.append(f"{path}: people.{key}.contacts: channel {contact.channel} is not in channels.toml")
             continue
-        if channel.kind == "smtp" and "@" not in contact.address:
+        if channel.kind == "smtp" and not _is_mail_address(contact.address):
             faults.append(f"{path}: people.{key}.contacts: the address for {contact.channel} is not a mail address")
         contacts.append(Contact(contact.channel, contact.address, channel.tier))
     return Person(PersonId(key), entry.language, tuple(contacts))
+
+
+def _is_mail_address(text: str) -> bool:
+    try:
+        address = Address(addr_spec=text)
+    except (ValueError, IndexError, HeaderParseError):
+        return False
+    return text.isascii() and bool(address.username) and bool(address.domain)
 
 
 def _rota(path: Path, people: Mapping[PersonId, Person], zone: tzinfo, faults: list[str]) -> Rota:

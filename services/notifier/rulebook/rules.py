@@ -146,6 +146,8 @@ class SendingRule(Strict):
     first_retry: Duration
     longest_retry: Duration
     give_up_after: Duration
+    stale_after: Duration
+    stale_waits: Duration
 
 
 class EscalationFile(Strict):
@@ -177,6 +179,14 @@ class PhiFile(Strict):
 
 
 @dataclass(frozen=True, slots=True)
+class CatchingUp:
+    """What was decided longer ago than `stale_after` waits for `waits` before it is sent."""
+
+    stale_after: timedelta
+    waits: timedelta
+
+
+@dataclass(frozen=True, slots=True)
 class Rules:
     """All rules as the domain takes them."""
 
@@ -184,6 +194,7 @@ class Rules:
     ladders: EscalationRules
     link_valid: timedelta
     patience: Patience
+    catching_up: CatchingUp
     carries: Mapping[Tier, frozenset[str]]
     call_back: str
 
@@ -203,6 +214,7 @@ def load_rules(site_dir: Path, zone: tzinfo, faults: list[str]) -> Rules | None:
         patience=Patience(
             escalation.sending.first_retry, escalation.sending.longest_retry, escalation.sending.give_up_after
         ),
+        catching_up=CatchingUp(escalation.sending.stale_after, escalation.sending.stale_waits),
         carries={Tier.PAGE: frozenset(phi.page.carries), Tier.MAIL: frozenset(phi.mail.carries)},
         call_back=routing.call_back,
     )

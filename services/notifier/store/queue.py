@@ -81,6 +81,20 @@ def take(db: Connection, channel: str, now: datetime, limit: int, lease: timedel
     return found
 
 
+def renew(db: Connection, item_ids: Collection[str], until: datetime) -> None:
+    """Prolong what a sender has in hand, recalled or not."""
+    row = notifications.c
+    mine = row.item_id.in_(sorted(item_ids)) & row.claimed_until.is_not(None)
+    db.execute(update(notifications).where(mine).values(claimed_until=until))
+
+
+def still_waits(db: Connection, alert_id: str, seq: int, channel: str, address: str) -> bool:
+    """Tell whether a message about the same state of the alert has not yet left for this address."""
+    row = notifications.c
+    same = and_(row.alert_id == alert_id, row.seq == seq, row.channel == channel, row.address == address)
+    return db.execute(select(row.item_id).where(same, row.state == State.WAITING).limit(1)).first() is not None
+
+
 def locked(db: Connection, item_id: str) -> tuple[Item, State] | None:
     """Return an item and its state, locked."""
     query = select(*ITEM_COLUMNS, notifications.c.state).where(notifications.c.item_id == item_id).with_for_update()
@@ -184,12 +198,15 @@ def waiting_of_other_channels(db: Connection, channels: Collection[str], now: da
     return [_item(each) for each in db.execute(query.limit(100).with_for_update(skip_locked=True))]
 
 
-def oldest_due(db: Connection) -> datetime | None:
-    """Return since when the oldest unsent message is due by its first intent (not its next attempt)."""
+def oldest_due(db: Connection, now: datetime) -> datetime | None:
+    """Return since when the oldest unsent message should have left: queued if it was tried, else due."""
     row = notifications.c
-    first = func.min(row.created_at, type_=Instant)
-    found: datetime | None = db.scalar(select(first).where(row.state == State.WAITING, row.attempts > 0))
-    return found
+    waits = row.state == State.WAITING
+    tried: datetime | None = db.scalar(select(func.min(row.created_at, type_=Instant)).where(waits, row.attempts > 0))
+    untried: datetime | None = db.scalar(
+        select(func.min(row.due_at, type_=Instant)).where(waits, row.attempts == 0, row.due_at <= now)
+    )
+    return min((at for at in (tried, untried) if at is not None), default=None)
 
 
 def count_by_state(db: Connection) -> dict[str, int]:

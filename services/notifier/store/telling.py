@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from typing import assert_never
 
 from schemas.alert_v1 import Alert
@@ -101,6 +102,9 @@ class Teller:
             digests.add(self._acting.db, [self._line(telling, stable_id("line", *names, telling.digest))])
             return
         contact = telling.contact
+        if queue.still_waits(self._acting.db, alert.alert_id, alert.seq, contact.channel, contact.address):
+            self._acting.count("suppressed", "former-still-waits")  # a carrier that was away for hours brings no storm
+            return
         person = Reached(
             telling.person_id,
             telling.role,
@@ -154,13 +158,19 @@ class Teller:
             language=to.language,
             message_id=message_id(item_id),
             payload=self._payload,
-            due_at=acting.now if telling is None else telling.at,
+            due_at=acting.now if telling is None else self._settled(telling),
             created_at=acting.now,
         )
         new = queue.put(acting.db, [item])
         acting.counts["queued", kind] += new
         if new and not Action(alert.action).ends:
             self._grant(to.person_id)
+
+    def _settled(self, telling: Telling) -> datetime:
+        """After an outage what was decided long ago waits a little: what has ended meanwhile is then never said."""
+        acting, catching_up = self._acting, self._acting.site.rules.catching_up
+        stale = acting.now - self._alert.decided_at > catching_up.stale_after
+        return max(telling.at, acting.now + catching_up.waits) if stale else telling.at
 
     def _grant(self, person_id: str) -> None:
         """Make the link of this person for this level valid."""
