@@ -102,7 +102,7 @@ def _local() -> Iterator[URL]:
         _give_away(Path(directory))
         _run(binaries / "initdb", "-D", data, "--auth=trust", "--username=irae", "--encoding=UTF8", "--locale=C")
         port = _free_port()
-        settings = {"listen_addresses": "127.0.0.1", "port": port, "unix_socket_directories": directory, "fsync": "off"}
+        settings = {"listen_addresses": "127.0.0.1", "port": port, "unix_socket_directories": directory}
         options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
         command = [*_as_postgres(), str(binaries / "postgres"), "-D", str(data), *options]
         with (Path(directory) / "log").open("w") as log:
