@@ -66,5 +66,6 @@ def _answer_problems(app: FastAPI, pages: Pages) -> None:
     app.add_exception_handler(ForeignForm, page("foreign_form", 403))
     app.add_exception_handler(RequestValidationError, page("bad_request", 422))
     app.add_exception_handler(HTTPException, by_status)
+    app.add_exception_handler(Exception, page("broken", 500))
     for passing in PASSING:
         app.add_exception_handler(passing, store_away)

@@ -66,7 +66,9 @@ class Pages:
             query=request.url.query,
             **values,
         )
-        response = HTMLResponse(html, status, {"Content-Language": language, "Vary": "Accept-Language, Cookie"})
+        safety = SECURE_HEADERS if self._desk.secure_cookies else HEADERS
+        headers = {**safety, "Content-Language": language, "Vary": "Accept-Language, Cookie"}
+        response = HTMLResponse(html, status, headers)
         if request.query_params.get("lang") == language:
             response.set_cookie(
                 LANGUAGE_COOKIE,

@@ -87,7 +87,7 @@ def worklist_routes(desk: Desk, pages: Pages, guard: Guard) -> APIRouter:
             scopes=scopes,
             outcomes=_outcomes(open_alerts),
             done=done,
-            people=sorted(desk.site().directory.names.items(), key=lambda one: one[1]),
+            people=_others(desk, session),
         )
 
     @router.post("/alerts/{alert_id}/acknowledge")
@@ -142,3 +142,9 @@ def _looked(desk: Desk, session: Session, what: str, patient_refs: list[str]) ->
 
 def _back(patient_ref: str, done: str) -> Response:
     return RedirectResponse(f"/patients/{patient_ref}?done={done}", 303)
+
+
+def _others(desk: Desk, session: Session) -> list[tuple[str, str]]:
+    """Return who may be the second reader: everybody else, by name."""
+    names = desk.site().directory.names
+    return sorted((person, name) for person, name in names.items() if person != session.account.person_id)
