@@ -1,7 +1,7 @@
 """The worked examples of the specification as events, and random patients: what both implementations are given."""
 
 import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -64,17 +64,19 @@ class Story:
     def lab(self, when: str | datetime, values: Mapping[str, str], *, received: datetime | None = None,
             status: str = "F", resulted: datetime | None = None, precision: str = "minute",
             remarks: tuple[str, ...] = (),
-            specimen: str | None = None, order: str | None = None) -> "Story":  # fmt: skip
+            specimen: str | None = None, order: str | None = None,
+            order_key: str | None = None) -> "Story":  # fmt: skip
         collected = at(when) if isinstance(when, str) else when
         results = [
             self._result(a, text, collected, status, resulted or collected + timedelta(minutes=30), precision, remarks,
-                         specimen, order)
+                         specimen, order, order_key)
             for a, text in values.items()
         ]  # fmt: skip
         return self._add("lab-report", received or collected + timedelta(hours=1), results=results, backfill=False)
 
     def _result(self, analyte: str, text: str, collected: datetime, status: str, resulted: datetime, precision: str,
-                remarks: tuple[str, ...], specimen: str | None, order: str | None) -> Event:  # fmt: skip
+                remarks: tuple[str, ...], specimen: str | None, order: str | None,
+                order_key: str | None) -> Event:  # fmt: skip
         comparator = next((c for c in ("<=", ">=", "<", ">") if text.startswith(c)), None)
         low, high, unit = LIMITS[analyte]
         key = order or f"{iso(collected)}"
@@ -82,7 +84,8 @@ class Story:
             "result_id": f"{key}|{analyte}", "analyte": analyte, "value": text.removeprefix(comparator or ""),
             "comparator": comparator, "unit": unit, "original": {"value": text, "unit": unit}, "reference_low": low,
             "reference_high": high, "status": status, "collected_at": iso(collected), "collected_precision": precision,
-            "resulted_at": iso(resulted), "specimen": specimen, "assay": None, "remarks": list(remarks),
+            "resulted_at": iso(resulted), "order_key": order_key and f"{order_key}|{analyte}",
+            "specimen": specimen, "assay": None, "remarks": list(remarks),
             "code": {"value": None, "system": None, "text": None},
         }  # fmt: skip
 
@@ -107,7 +110,7 @@ NORMAL = {
 WORSE = {"FERRITIN": 1, "ALT": 1, "CREATININE": 1, "HEMOGLOBIN": -1, "POTASSIUM": 1, "BILIRUBIN_TOTAL": 1}
 
 
-def random_story(seed: int, draws: int = 14) -> Story:
+def random_story(seed: int, draws: int = 24) -> Story:
     """Return a patient with noise, jumps, relapses, doubtful, censored, late and corrected results."""
     rng = random.Random(seed)
     story = Story().enrolled(dose=rng.choice(["2026-01-05 09:00"] * 6 + [None]))
@@ -115,50 +118,53 @@ def random_story(seed: int, draws: int = 14) -> Story:
         story.enrolled(status=rng.choice(["completed", "withdrawn"]), received="2026-03-20 12:00")
     moment = at("2025-12-28 08:00") + timedelta(hours=rng.randrange(0, 96))
     factor = dict.fromkeys(ANALYTES, 1.0)
+    restless, calm = rng.choice([(0.2, 0.1), (0.05, 0.3), (0.03, 0.3), (0.1, 0.4)])
     baseline = {
         a: NORMAL[a] * rng.choice([0.8, 1.0, 1.0, 1.2, 2.4 if a in ("ALT", "FERRITIN") else 1.1]) for a in ANALYTES
     }
     for number in range(draws):
+        if rng.random() < calm:
+            factor = dict.fromkeys(ANALYTES, 1.0)
         for a in ANALYTES:
-            if rng.random() < 0.22:
-                factor[a] = rng.choice([1.0, 1.0, 1.3, 1.6, 2.0, 3.0, 5.0, 9.0] if a not in ("HEMOGLOBIN", "POTASSIUM")
-                                       else [1.0, 1.0, 1.1, 1.25, 1.45, 1.7])  # fmt: skip
+            if rng.random() < restless:
+                steps = (
+                    (1.0, 1.1, 1.25, 1.45, 1.7) if a in ("HEMOGLOBIN", "POTASSIUM") else (1.3, 1.6, 2.0, 3.0, 5.0, 9.0)
+                )
+                factor[a] = rng.choice(steps)
         chosen = [a for a in ANALYTES if rng.random() < (0.85 if a == "FERRITIN" else 0.6)]
         values = {a: _value(rng, a, baseline[a], factor[a]) for a in chosen}
         if values:
             _report(rng, story, moment, values, number)
         if rng.random() < 0.06:
             story.graded("AE-1", moment.astimezone(SITE).strftime("%Y-%m-%d %H:%M"), rng.choice([0, 1, 2, 3]))
-        moment += timedelta(hours=rng.choice([1, 2, 3, 20, 24, 24, 48, 71, 72, 73, 96, 168, 500, 900]))
+        moment += timedelta(hours=rng.choice([1, 2, 3, 20, 24, 24, 48, 71, 72, 72, 73, 96, 168, 500]))
     return story
 
 
 def _value(rng: random.Random, analyte: str, baseline: float, factor: float) -> str:
     scale = factor if WORSE[analyte] > 0 else 1 / factor
     text = f"{baseline * scale * rng.choice([0.95, 1.0, 1.0, 1.05]):.1f}"
-    return rng.choice([""] * 18 + [">", "<"]) + text
+    return rng.choice([""] * 40 + [">", "<"]) + text
 
 
 def _report(rng: random.Random, story: Story, moment: datetime, values: Mapping[str, str], number: int) -> None:
     delay = timedelta(hours=rng.choice([1, 1, 1, 1, 4, 30, 100]))
-    status = rng.choice("FFFFFFFP")
+    status = rng.choice("FFFFFFFFFFFP")
     precision = rng.choice(["minute"] * 9 + ["day"])
     placed = moment
     if precision == "day":
         placed = moment.astimezone(SITE).replace(hour=12, minute=0).astimezone(UTC)
-    remarks = ("haemolysed",) if rng.random() < 0.06 else ()
+    remarks = rng.choice([()] * 14 + [("haemolysed",), ("time-suspect",)])
     order = f"o{number}"
     specimen = rng.choice([None, None, None, "SER", "PLAS"])
-    common: dict[str, Any] = {"precision": precision, "remarks": remarks, "specimen": specimen, "order": order}
-    story.lab(placed, values, status=status, received=placed + delay, **common)
+    common: dict[str, Any] = {"precision": precision, "remarks": remarks, "specimen": specimen, "order_key": order}
+    story.lab(placed, values, status=status, received=placed + delay, order=order, **common)
     if rng.random() < 0.2:
         analyte = rng.choice(sorted(values))
         corrected = {analyte: f"{float(values[analyte].lstrip('<>')) * rng.choice([0.3, 0.5, 1.0, 2.5]):.1f}"}
         later = placed + timedelta(hours=rng.choice([2, 20, 90]))
         story.lab(placed, corrected, status=rng.choice("CCFDXW"), received=later + timedelta(hours=1),
-                  resulted=later, **common)  # fmt: skip
-
-
-def seeds(start: int, count: int) -> Iterator[int]:
-    """Return `count` seeds from `start` on."""
-    yield from range(start, start + count)
+                  resulted=later, order=order, **common)  # fmt: skip
+    elif rng.random() < 0.05:
+        moved, later = placed - timedelta(hours=rng.choice([5, 30])), placed + timedelta(hours=50)
+        story.lab(moved, values, status="C", received=later, resulted=later, order=f"{order}-moved", **common)

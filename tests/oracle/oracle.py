@@ -166,7 +166,7 @@ class Oracle:
         return level, urgency, STARTS_3_DAYS if starting else STARTS_NOTHING, levels
 
     def lift(self, slug: str, r: Reading, level: int) -> str:
-        if slug in ("alt-increased", "ast-increased") and level == 2:
+        if slug in ("alt-increased", "ast-increased") and level == 2 and r.kind != "time-doubtful":
             p = self.previous(r, 168)
             if p is not None and at_least(r.v, Decimal("1.5") * p) is True:
                 return "P2"
