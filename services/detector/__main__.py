@@ -36,7 +36,7 @@ from services.detector.domain.values import Event, ResultId
 from services.detector.metrics import Metrics
 from services.detector.rulebook import load_rulebook
 from services.detector.settings import Settings
-from services.detector.store.opening import open_store, store_id
+from services.detector.store.opening import open_store, store_faults, store_id
 from services.detector.store.tables import INBOX
 from services.detector.stream import FaustCarrier, build_app
 from services.detector.translate.outgoing import Names
@@ -238,9 +238,7 @@ def check(settings: Settings) -> list[str]:
     except (KafkaError, OSError) as problem:
         faults.append(f"no broker answers at {settings.kafka.bootstrap_servers} ({type(problem).__name__})")
     try:
-        open_store(settings.database_url).dispose()
-    except Misconfigured as fault:
-        faults.append(str(fault))
+        faults += store_faults(settings.database_url)
     except PASSING as problem:
         faults.append(f"the database does not answer ({reason_of(problem)})")
     return faults
@@ -255,7 +253,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     chosen = parser.parse_args(arguments)
     try:
         settings = Settings()
-        configure("detector", settings.log_format, settings.log_level)
+        configure("detector", settings.log_format, "critical" if chosen.check else settings.log_level)
         if chosen.check:
             return _report(check(settings))
         return Process(settings).run()

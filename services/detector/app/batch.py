@@ -134,10 +134,22 @@ class Batch:
         self._retain(patient, incoming)
         if event in decision.facts:
             self._keep_fact(patient, incoming, event)
-        if decision.dead:
-            self._bury(incoming, Reject(decision.dead[0][1]))
+        self._account(incoming, event, decision)
+
+    def _account(self, incoming: Incoming, event: Event, decision: Decision) -> None:
+        """The event is applied or dead; a change of the registry may also make events dead that were applied."""
+        own = [reason for dead, reason in decision.dead if dead.event_id == event.event_id]
+        if own:
+            self._bury(incoming, Reject(own[0]))
         else:
             self.tally.outcomes[EventOutcome.APPLIED] += 1
+        self._bury_earlier(decision, incoming.source.partition, event.event_id)
+
+    def _bury_earlier(self, decision: Decision, partition: int, event_id: str | None) -> None:
+        for dead, reason in decision.dead:
+            if dead.event_id != event_id:
+                self.tally.dead[reason] += 1
+                self._sayings.append(outbound.dead_fact(dead, reason, partition, self._names))
 
     def _decide(self, patient: Patient, events: Sequence[Event], results: Collection[str]) -> Decision:
         known = {ResultId(found) for found in keys.known(results, patient.recent_keys, patient.sealed)}
@@ -181,7 +193,9 @@ class Batch:
         """Take the time step of a patient who is due."""
         patient = self._patients[row.patient_ref] = Patient.of(row, [])
         try:
-            self._adopt(patient, self._decide(patient, (), ()))
+            decision = self._decide(patient, (), ())
+            self._adopt(patient, decision)
+            self._bury_earlier(decision, row.partition, None)
         except DATABASE_TROUBLE:
             raise
         except Exception as problem:  # noqa: BLE001 - the others are due as well
@@ -199,8 +213,8 @@ class Batch:
         if oldest is None:
             heads.forget(self.db, [row.patient_ref])
             return
-        patient = self._patients[row.patient_ref] = Patient(row.patient_ref, row.partition)
-        self._adopt(patient, self._mind.decide(None, (), history=left, now=self.now))
+        patient = self._patients[row.patient_ref] = Patient.of(row._replace(recent_keys=b""), [])
+        self._adopt(patient, self._mind.decide(patient.head, (), history=left, now=self.now))
         patient.purge_at = oldest + self._keep
         for event in left:
             self._keep_keys(patient, inbound.result_ids(event))

@@ -65,6 +65,7 @@ class Loop:
         self._wake, self._stopping = asyncio.Event(), asyncio.Event()
         self._relay = Relay(carrier, desk, metrics, lambda: [source.partition for source in self.seen.positions])
         self._tasks: list[asyncio.Task[None]] = []
+        self._due_at = self._purge_at = 0.0
 
     def start(self) -> None:
         """Begin."""
@@ -121,18 +122,22 @@ class Loop:
         self.seen.positions.clear()
 
     async def _process(self) -> None:
-        due_at = purge_at = 0.0
         while not self._stopping.is_set():
             await wait_for(self._wake, min(0.25, self._pace.due_seconds))
             self._wake.clear()
-            while self._inbox and not self._stopping.is_set() and time.monotonic() < due_at:
+            await self._look_at_the_time()
+            while self._inbox and not self._stopping.is_set():
                 await self._settle_next()
-            if time.monotonic() >= due_at:
-                due_at = time.monotonic() + self._pace.due_seconds
-                await self._insist(self._due)
-            if time.monotonic() >= purge_at and not self._inbox:
-                purge_at = time.monotonic() + self._pace.purge_seconds
-                await self._insist(self._purge)
+                await self._look_at_the_time()
+
+    async def _look_at_the_time(self) -> None:
+        now = time.monotonic()
+        if now >= self._due_at:
+            self._due_at = now + self._pace.due_seconds
+            await self._insist(self._due)
+        if now >= self._purge_at and not self._inbox:
+            self._purge_at = now + self._pace.purge_seconds
+            await self._insist(self._purge)
 
     async def _settle_next(self) -> None:
         records = [self._inbox.popleft() for _ in range(min(self._pace.batch, len(self._inbox)))]

@@ -56,8 +56,8 @@ def oldest(db: Connection, patient_ref: str) -> datetime | None:
     return at
 
 
-def forget(db: Connection, patient_ref: str, received_before: datetime) -> int:
-    """Drop the facts of a patient received before an instant; returns how many."""
+def forget(db: Connection, patient_ref: str, received_until: datetime) -> int:
+    """Drop the facts of a patient received until an instant; returns how many."""
     row = FACTS.c
-    old = delete(FACTS).where(row.patient_ref == patient_ref, row.received_at < received_before)
+    old = delete(FACTS).where(row.patient_ref == patient_ref, row.received_at <= received_until)
     return db.execute(old).rowcount

@@ -1,14 +1,15 @@
 """Open the store, bring its tables to this version, refuse settings under which a commit could be lost."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, Engine, text
+from sqlalchemy import Connection, Engine, make_url, text
 
-from services.common.database import durability_faults, open_engine
+from services.common.database import durability_faults, is_sqlite, open_engine
 from services.common.errors import Misconfigured
 from services.detector.store.tables import INBOX
 
@@ -19,10 +20,30 @@ LOCK = 0x1AE_DE7EC
 def open_store(url: str) -> Engine:
     """Return the engine of a store at this version. Raises Misconfigured, and database errors while it is away."""
     engine = open_engine(url)
-    if faults := durability_faults(engine):
-        raise Misconfigured("database_settings", "; ".join(faults))
-    migrate(engine)
+    try:
+        _refuse(durability_faults(engine))
+        migrate(engine)
+    except BaseException:
+        engine.dispose()
+        raise
     return engine
+
+
+def _refuse(faults: Sequence[str]) -> None:
+    if faults:
+        raise Misconfigured("database_settings", "; ".join(faults))
+
+
+def store_faults(url: str) -> list[str]:
+    """Return a sentence per fault of a store, which is looked at and not changed. Raises while it is away."""
+    file = make_url(url).database if is_sqlite(url) else None
+    if file is not None and not Path(file).exists():
+        return []  # the first start makes it
+    engine = open_engine(url)
+    try:
+        return durability_faults(engine)
+    finally:
+        engine.dispose()
 
 
 def migrate(engine: Engine) -> None:

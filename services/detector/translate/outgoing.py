@@ -14,6 +14,7 @@ from services.common.identifiers import stable_id
 from services.common.kafka import topic_name
 from services.common.outbox import MAX_MESSAGE_BYTES, Saying
 from services.detector.domain.statements import Alert, Effect, Plan, PublishPlan, SayAlert
+from services.detector.domain.values import Event
 from services.detector.metrics import Metrics
 from services.detector.translate.incoming import Incoming
 
@@ -90,6 +91,20 @@ def dead_letter(incoming: Incoming, reject: Reject, now: datetime, names: Names)
     )
     key = incoming.patient_ref.encode() or None
     return Saying(letter.dead_letter_id, partition, names.dead, key, letter.encode())
+
+
+def dead_fact(event: Event, reason: str, partition: int, names: Names) -> Saying:
+    """Return the dead letter of an event that was taken before and no longer counts."""
+    letter = DeadLetter(
+        dead_letter_id=stable_id("dead-fact", event.patient_ref, event.event_id, reason),
+        reason=reason,
+        detail="a later word of the registry contradicts it",
+        service="detector",
+        received_at=event.received_at,
+        patient_ref=event.patient_ref,
+        event_id=event.event_id,
+    )
+    return Saying(letter.dead_letter_id, partition, names.dead, event.patient_ref.encode(), letter.encode())
 
 
 def _storable(text: str) -> str | None:
