@@ -5,6 +5,7 @@ Law of each: whoever waits is told so, nothing is lost, nothing wrong is said, a
 
 import subprocess
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import timedelta
@@ -12,6 +13,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from sqlalchemy import URL
 
 from deploy.broker import Broker
 from services.common.clock import utc_now
@@ -20,6 +22,7 @@ from tests.support.forwarder import Forwarder
 from tests.support.hospital import Draw, Hospital, Patient
 from tests.support.messages import a_panel
 from tests.support.mllp_client import MllpClient, NoAnswer
+from tests.support.postgres import connected
 from tests.support.processes import Process, free_port
 from tests.support.site import LI, MEYER, WANG
 from tests.support.system import HOST
@@ -126,13 +129,59 @@ def test_a_mail_server_that_is_away_gets_everything_once_it_is_back(
     hospital.mailbox.down()
     a_rise(patient)
     patient.alert("ferritin.rise", "raised")
-    patient.deliveries("retry", recipient=LI.name)
+    tried = 'notifier_told_total{channel="mail",result="retry"}'
+    until(
+        lambda: hospital.system.notifier.metrics().get(tried, 0) >= 1, within=60, what="the mail was tried, and is kept"
+    )
     assert hospital.mailbox.mails == ()
     hospital.mailbox.up()
     for member in (LI, WANG, MEYER):
         patient.mail(to=member.mail, within=AGAIN_SECONDS)
         patient.deliveries("sent", recipient=member.name, channel="mail")
     assert len(patient.mails()) == len({str(mail.message["Message-ID"]) for mail in patient.mails()})
+
+
+@pytest.fixture
+def databases(postgres_server: URL) -> Iterator[tuple[URL, URL]]:
+    """Two empty databases, the detector's and the notifier's."""
+    names = [f"acc_{uuid.uuid4().hex[:10]}" for _ in range(2)]
+    with connected(postgres_server) as server:
+        for name in names:
+            server.execute(f'CREATE DATABASE "{name}"'.encode())
+    yield postgres_server.set(database=names[0]), postgres_server.set(database=names[1])
+    with connected(postgres_server) as server:
+        for name in names:
+            server.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)'.encode())
+
+
+def test_a_database_that_goes_away_for_a_while_loses_nothing(
+    databases: tuple[URL, URL], open_hospital: Opened, kafka_bootstrap: str
+) -> None:
+    door, server = free_port(), f"{databases[0].host}:{databases[0].port}"
+    through = [url.set(host=HOST, port=door).render_as_string(hide_password=False) for url in databases]
+    env = {"DETECTOR_DATABASE_URL": through[0], "NOTIFIER_DATABASE_URL": through[1]}
+    hospital = open_hospital(kafka_bootstrap, start=False, env=env)
+    with Forwarder(door, server):
+        hospital.system.apply_topics()
+        hospital.system.start()
+        patient = hospital.patient().with_baseline()
+        assert patient.ref
+        assert patient.settle() == []
+    # The database is away; the laboratory does not notice.
+    a_rise(patient)
+    for service in (hospital.system.detector, hospital.system.notifier):
+        until(partial(_is_not_ready, service), within=60, what=f"{service.name} says that its database is away")
+    with Forwarder(door, server):
+        for service in hospital.system.services:
+            if not service.is_running:  # as a supervisor would
+                service.start()
+        patient.alert("ferritin.rise", "raised", within=AGAIN_SECONDS)
+        patient.mail("412", to=LI.mail, within=AGAIN_SECONDS)
+        hospital.system.stop()
+
+
+def _is_not_ready(service: Process) -> bool:
+    return service.readiness() is not None
 
 
 @pytest.fixture
