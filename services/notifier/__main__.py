@@ -28,6 +28,7 @@ from services.notifier.rulebook.people import is_loopback
 from services.notifier.rulebook.site import Site, SiteFiles, load_site
 from services.notifier.settings import Settings
 from services.notifier.store.opening import open_store
+from services.notifier.web.passwords import ask_for_hash, hash_password
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -42,6 +43,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if chosen.check:
             return check(settings)
+        if chosen.command == "password":
+            return password()
         if chosen.command == "who":
             return who(settings, Urgency(chosen.urgency), chosen.organ, chosen.at)
         if chosen.command == "send-test":
@@ -61,6 +64,7 @@ def _parser() -> argparse.ArgumentParser:
     asked.add_argument("--urgency", required=True, choices=[urgency.value for urgency in Urgency])
     asked.add_argument("--organ", required=True)
     asked.add_argument("--at", type=_instant, default=None, help="such as 2026-01-04T03:00+08:00; default: now")
+    commands.add_parser("password", help="print the hash of a password for people.toml")
     test = commands.add_parser("send-test", help="send a message that says it is a test")
     test.add_argument("channel")
     test.add_argument("--to", help="address; default: the first contact of this channel in people.toml")
@@ -160,6 +164,16 @@ def _channel_faults(site: Site) -> list[str]:
         if trouble is not None:
             faults.append(f"channels.toml: {name}: {trouble}")
     return faults
+
+
+def password() -> int:
+    """Ask for a password and print the line that people.toml holds of it; from a pipe, one line is read."""
+    try:
+        line = ask_for_hash() if sys.stdin.isatty() else f'password = "{hash_password(sys.stdin.readline().rstrip())}"'
+    except ValueError as problem:
+        return _complain([str(problem)])
+    print(line)
+    return 0
 
 
 def who(settings: Settings, urgency: Urgency, organ: str, at: datetime | None) -> int:
