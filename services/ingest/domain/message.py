@@ -49,8 +49,7 @@ def decode(frame: bytes) -> str | Unreadable:
     body = frame.lstrip(_BEFORE_MSH_BYTES)
     if frame[:2] in {b"\xff\xfe", b"\xfe\xff"}:
         return Unreadable("charset_unsupported")
-    start = body[:3].upper()
-    if start not in {b"MSH", b"FHS", b"BHS"}:
+    if body[:3] not in {b"MSH", b"FHS", b"BHS"}:
         return Unreadable(_what_else(body))
     declared = _declared(body)
     if declared not in UTF8_NAMES and not (declared.startswith(ASCII_BASED) and body.isascii()):
@@ -71,7 +70,7 @@ def _declared(body: bytes) -> str:
     start = 0 if body[:3] == b"MSH" else max(body.find(b"MSH"), 0)
     ends = [end for end in (body.find(b"\r", start), body.find(b"\n", start)) if end >= 0]
     line = body[start : min(ends, default=len(body))]
-    fields = line[3:].split(line[3:4])
+    fields = line[3:].split(line[3:4] or b"|")
     if line[:3] != b"MSH" or len(fields) <= 17:  # noqa: PLR2004 - MSH-18, counted from MSH-1
         return ""
     repetition = fields[17].split(fields[1][1:2] or b"~")[0]

@@ -1,5 +1,7 @@
 """MLLP framing: whatever the chunks, the same events; two messages never become one."""
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -31,7 +33,9 @@ def _all(data: bytes, limit: int = framing.MAX_FRAME_BYTES) -> list[FrameEvent]:
         pytest.param(wrap(A) + wrap(B), [Frame(A), Frame(B)], id="two frames in one packet"),
         pytest.param(b"\x00\r\n" + wrap(A) + b"\r\n", [Frame(A)], id="padding between frames says nothing"),
         pytest.param(b"hello" + wrap(A), [Junk(5), Frame(A)], id="junk is counted"),
-        pytest.param(b"\x0b" + A + b"\x1c" + wrap(B), [Frame(A, missing_cr=True), Frame(B)], id="missing CR, then a frame"),
+        pytest.param(
+            b"\x0b" + A + b"\x1c" + wrap(B), [Frame(A, missing_cr=True), Frame(B)], id="missing CR, then a frame"
+        ),
         pytest.param(b"\x0b" + A + b"\x1c\n" + wrap(B), [Frame(A, missing_cr=True), Frame(B)], id="LF instead of CR"),
         pytest.param(
             b"\x0b" + A + wrap(B), [Damaged(Fault.TRUNCATED, A, answerable=False), Frame(B)], id="end lost, next begins"
@@ -44,7 +48,9 @@ def _all(data: bytes, limit: int = framing.MAX_FRAME_BYTES) -> list[FrameEvent]:
             id="FS inside a frame whose end is lost",
         ),
         pytest.param(wrap(b"MSH|a\x0bb"), [Frame(b"MSH|a\x0bb")], id="a lone VT is content"),
-        pytest.param(wrap(b"\x06") + wrap(b"\x15"), [CommitBlock(positive=True), CommitBlock(positive=False)], id="commits"),
+        pytest.param(
+            wrap(b"\x06") + wrap(b"\x15"), [CommitBlock(positive=True), CommitBlock(positive=False)], id="commits"
+        ),
         pytest.param(
             wrap(b"") + wrap(A),
             [Damaged(Fault.EMPTY, b"", answerable=False, must_close=True)],
@@ -104,7 +110,9 @@ def test_a_frame_that_takes_too_long_is_given_up() -> None:
 )
 def test_the_limit_keeps_the_head_and_answers(length: int, *, whole: bool) -> None:
     body = A + b"x" * (length - len(A))
-    expected: FrameEvent = Frame(body) if whole else Damaged(Fault.OVERSIZE, body[: framing.HEAD_BYTES], must_close=True)
+    expected: FrameEvent = (
+        Frame(body) if whole else Damaged(Fault.OVERSIZE, body[: framing.HEAD_BYTES], must_close=True)
+    )
     assert _all(wrap(body), 70_000) == [expected]
     framer = Framer(70_000)
     pieces = [wrap(body)[place : place + 999] for place in range(0, length + 3, 999)]
@@ -127,7 +135,9 @@ def test_endless_junk_is_a_wrong_protocol() -> None:
 
 
 _PIECES = st.lists(
-    st.sampled_from([b"\x0b", b"\x1c", b"\r", b"\n", b"\x00", b"\x06", b"MSH|", b"FHS|", b"x", b"PID|1\r", wrap(A), wrap(B)]),
+    st.sampled_from(
+        [b"\x0b", b"\x1c", b"\r", b"\n", b"\x00", b"\x06", b"MSH|", b"FHS|", b"x", b"PID|1\r", wrap(A), wrap(B)]
+    ),
     max_size=30,
 ).map(b"".join)
 
@@ -136,12 +146,14 @@ _PIECES = st.lists(
 def test_any_cutting_of_the_stream_gives_the_same_events(data: bytes, cuts: list[int]) -> None:
     places = sorted({0, len(data), *(cut for cut in cuts if cut < len(data))})
     pieced, whole = Framer(64), Framer(64)
-    pieces = [data[start:end] for start, end in zip(places, places[1:], strict=False)]
+    pieces = [data[start:end] for start, end in pairwise(places)]
     events = [event for piece in pieces for event in pieced.receive(piece)] + pieced.on_end()
     assert events == whole.receive(data) + whole.on_end()
 
 
-@given(bodies=st.lists(st.binary(max_size=50).map(lambda noise: b"MSH|" + noise.translate(None, b"\x0b\x1c")), max_size=5))
+@given(
+    bodies=st.lists(st.binary(max_size=50).map(lambda noise: b"MSH|" + noise.translate(None, b"\x0b\x1c")), max_size=5)
+)
 def test_what_was_wrapped_comes_out(bodies: list[bytes]) -> None:
     assert _all(b"".join(map(wrap, bodies))) == [Frame(body) for body in bodies]
 
