@@ -3,7 +3,7 @@
 import contextlib
 import traceback
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -14,7 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from services.common.errors import Reject
 from services.common.outbox import Saying
-from services.detector import codec
+from services.detector.codec import RecentHeads
 from services.detector.domain.patient import Decision, Head, NeedsHistory
 from services.detector.domain.statements import Effect
 from services.detector.domain.values import Event, ResultId
@@ -65,15 +65,15 @@ class Patient:
     changed: bool = False
 
     @classmethod
-    def of(cls, row: PatientRow, sealed: list[bytes]) -> "Patient":
+    def of(cls, row: PatientRow, sealed: list[bytes], recent: RecentHeads) -> "Patient":
         """Return the patient of a row."""
-        kept, head = row.purge_at is None, codec.decode(row.head)
+        kept, head = row.purge_at is None, recent.decode(row.patient_ref, row.head)
         return cls(row.patient_ref, row.partition, head, row.wake_at, kept, row.purge_at, row.recent_keys, sealed)
 
-    def row(self) -> PatientRow:
+    def row(self, recent: RecentHeads) -> PatientRow:
         """Return the patient's row."""
         assert self.head is not None
-        head = codec.encode(self.head)
+        head = recent.encode(self.ref, self.head)
         return PatientRow(self.ref, self.partition, self.wake_at, self.purge_at, self.recent_keys, head)
 
 
@@ -92,8 +92,10 @@ class Tally:
 class Batch:
     """One transaction: `take` events or time steps, then `write`."""
 
-    def __init__(self, db: Connection, mind: Mind, names: Names, now: datetime, keep: timedelta) -> None:
-        self.db, self.now, self.tally = db, now, Tally()
+    def __init__(
+        self, db: Connection, mind: Mind, names: Names, recent: RecentHeads, now: datetime, keep: timedelta
+    ) -> None:
+        self.db, self.now, self.tally, self._recent = db, now, Tally(), recent
         self._mind, self._names, self._keep = mind, names, keep
         self._patients: dict[str, Patient] = {}
         self._known: set[tuple[str, str]] = set()
@@ -108,7 +110,9 @@ class Batch:
         rows, sealed = heads.load(self.db, partitions), keys.sealed(self.db, partitions)
         for ref, partition in partitions.items():
             row = rows.get(ref)
-            self._patients[ref] = Patient(ref, partition) if row is None else Patient.of(row, sealed.get(ref, []))
+            self._patients[ref] = (
+                Patient(ref, partition) if row is None else Patient.of(row, sealed.get(ref, []), self._recent)
+            )
         self._known = facts.known(self.db, {(event.patient_ref, event.event_id) for event in readable})
 
     def take(self, incoming: Incoming) -> None:
@@ -123,7 +127,7 @@ class Batch:
     def _take_new(self, incoming: Incoming, event: Event) -> None:
         patient = self._patients[incoming.patient_ref]
         try:
-            decision = self._decide(patient, (event,), incoming.result_ids)
+            decision = self._decide(patient, (event,), incoming.result_keys)
             self._adopt(patient, decision)
         except DATABASE_TROUBLE:
             raise
@@ -151,8 +155,8 @@ class Batch:
                 self.tally.dead[reason] += 1
                 self._sayings.append(outbound.dead_fact(dead, reason, partition, self._names))
 
-    def _decide(self, patient: Patient, events: Sequence[Event], results: Collection[str]) -> Decision:
-        known = {ResultId(found) for found in keys.known(results, patient.recent_keys, patient.sealed)}
+    def _decide(self, patient: Patient, events: Sequence[Event], results: Mapping[int, str]) -> Decision:
+        known = {ResultId(results[key]) for key in keys.known(results, patient.recent_keys, patient.sealed)}
         if not self._mind.needs_history(patient.head, events, known_results=known):
             with contextlib.suppress(NeedsHistory):
                 return self._mind.decide(patient.head, events, history=None, now=self.now)
@@ -170,10 +174,10 @@ class Batch:
         self._known.add((incoming.patient_ref, incoming.event_id))
         self._facts.append(facts.Fact(patient.ref, incoming.event_id, incoming.received_at, incoming.body))
         patient.pending.append(event)
-        self._keep_keys(patient, incoming.result_ids)
+        self._keep_keys(patient, incoming.result_keys)
 
-    def _keep_keys(self, patient: Patient, result_ids: Collection[str]) -> None:
-        patient.recent_keys, full = keys.add(patient.recent_keys, result_ids)
+    def _keep_keys(self, patient: Patient, result_keys: Collection[int]) -> None:
+        patient.recent_keys, full = keys.add(patient.recent_keys, result_keys)
         if full is not None:
             patient.sealed.append(full)
             self._segments.append(keys.Segment(patient.ref, full))
@@ -191,9 +195,9 @@ class Batch:
 
     def take_time(self, row: PatientRow) -> None:
         """Take the time step of a patient who is due."""
-        patient = self._patients[row.patient_ref] = Patient.of(row, [])
+        patient = self._patients[row.patient_ref] = Patient.of(row, [], self._recent)
         try:
-            decision = self._decide(patient, (), ())
+            decision = self._decide(patient, (), {})
             self._adopt(patient, decision)
             self._bury_earlier(decision, row.partition, None)
         except DATABASE_TROUBLE:
@@ -213,15 +217,15 @@ class Batch:
         if oldest is None:
             heads.forget(self.db, [row.patient_ref])
             return
-        patient = self._patients[row.patient_ref] = Patient.of(row._replace(recent_keys=b""), [])
+        patient = self._patients[row.patient_ref] = Patient.of(row._replace(recent_keys=b""), [], self._recent)
         self._adopt(patient, self._mind.decide(patient.head, (), history=left, now=self.now))
         patient.purge_at = oldest + self._keep
         for event in left:
-            self._keep_keys(patient, inbound.result_ids(event))
+            self._keep_keys(patient, inbound.result_keys(event))
 
     def write(self) -> None:
         """Write everything that was decided."""
-        heads.save(self.db, [patient.row() for patient in self._patients.values() if patient.changed])
+        heads.save(self.db, [patient.row(self._recent) for patient in self._patients.values() if patient.changed])
         facts.add(self.db, self._facts)
         keys.seal(self.db, self._segments)
         OUTBOX.say(self.db, self._sayings, self.now)

@@ -17,6 +17,7 @@ from services.common.errors import Reject
 from services.common.inbox import Move, Position, Source
 from services.common.outbox import TooLarge, Unsaid
 from services.detector.app.batch import Batch, Mind, Tally
+from services.detector.codec import RecentHeads
 from services.detector.metrics import Metrics
 from services.detector.store import heads
 from services.detector.store.heads import PatientRow
@@ -62,7 +63,7 @@ class Desk:
 
     def __init__(self, engine: Engine, mind: Mind, names: Names, metrics: Metrics, now: Now, keep: timedelta) -> None:
         self._engine, self._mind, self._names, self._metrics, self._now = engine, mind, names, metrics, now
-        self._keep = keep
+        self._keep, self._recent = keep, RecentHeads()
 
     def positions(self, partitions: Collection[int], beginnings: Mapping[Source, int] | None = None) -> Positions:
         """Return the positions that are known; with `beginnings` the others are given theirs."""
@@ -92,7 +93,7 @@ class Desk:
         events = [event for _, incoming in work.values() for event in incoming]
         with self._metrics.batch_seconds.time(), self._engine.begin() as db:
             after = INBOX.advance(db, moves)
-            batch = Batch(db, self._mind, self._names, self._now(), self._keep)
+            batch = Batch(db, self._mind, self._names, self._recent, self._now(), self._keep)
             batch.load(events)
             for event in events:
                 batch.take(event)
@@ -149,7 +150,7 @@ class Desk:
             return {}
         with self._metrics.batch_seconds.time(), self._engine.begin() as db:
             after = INBOX.advance(db, moves)
-            batch = Batch(db, self._mind, self._names, self._now(), self._keep)
+            batch = Batch(db, self._mind, self._names, self._recent, self._now(), self._keep)
             step(batch, partitions)
             batch.write()
         self._count(batch.tally, 0)

@@ -1,14 +1,13 @@
 """Which results of a patient are already known, in a few bytes each.
 
-A key is the first 8 bytes of the SHA-256 of a result id. The newest keys are rewritten with the patient's row; once
+A key is a number of 8 bytes, a hash of the result id. The newest keys are rewritten with the patient's row; once
 there are `SEALED` of them they become a row of their own, sorted, never touched again. Two ids with one key make a
 patient's history be read once without need, and nothing else: the question only decides whether it is read.
 """
 
 from array import array
 from bisect import bisect_left
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from hashlib import sha256
+from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
 from sqlalchemy import Connection, delete, func, select
@@ -26,18 +25,12 @@ class Segment(NamedTuple):
     keys: bytes
 
 
-def key_of(result_id: str) -> int:
-    """Return the key of a result id."""
-    return int.from_bytes(sha256(result_id.encode()).digest()[:KEY_BYTES], "little")
-
-
-def known(result_ids: Iterable[str], recent: bytes, sealed: Sequence[bytes]) -> frozenset[str]:
-    """Return those result ids that the patient's keys hold."""
-    by_key = {key_of(result_id): result_id for result_id in result_ids}
-    found = by_key.keys() & set(_unpack(recent))
+def known(asked: Collection[int], recent: bytes, sealed: Sequence[bytes]) -> set[int]:
+    """Return those keys that are among the patient's."""
+    found = set(asked).intersection(_unpack(recent))
     for segment in map(_unpack, sealed):
-        found |= {key for key in by_key if _holds(segment, key)}
-    return frozenset(by_key[key] for key in found)
+        found.update(key for key in asked if _holds(segment, key))
+    return found
 
 
 def _holds(segment: Sequence[int], key: int) -> bool:
@@ -51,9 +44,9 @@ def _unpack(packed: bytes) -> "array[int]":
     return keys
 
 
-def add(recent: bytes, result_ids: Collection[str]) -> tuple[bytes, bytes | None]:
+def add(recent: bytes, added: Collection[int]) -> tuple[bytes, bytes | None]:
     """Return the recent keys with these added, and the segment to be sealed once there are enough."""
-    packed = recent + array("Q", [key_of(result_id) for result_id in result_ids]).tobytes()
+    packed = recent + array("Q", added).tobytes()
     if len(packed) < SEALED * KEY_BYTES:
         return packed, None
     return b"", array("Q", sorted(_unpack(packed))).tobytes()

@@ -1,7 +1,9 @@
 """A record of `clinical-events.v1` to a domain event, or the reason why it cannot be used."""
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from hashlib import sha256
 from typing import TypedDict, assert_never
 
 from pydantic import ValidationError
@@ -35,7 +37,7 @@ class Incoming:
     patient_ref: str = ""
     event_id: str = ""
     received_at: datetime = NO_INSTANT
-    result_ids: tuple[str, ...] = ()
+    result_keys: Mapping[int, str] = field(default_factory=dict)
     raw_ref: str | None = None
 
     def refused(self, reject: Reject) -> "Incoming":
@@ -62,7 +64,7 @@ def read(source: Source, offset: int, key: bytes | None, body: bytes | None) -> 
         patient_ref=event.patient_ref,
         event_id=event.event_id,
         received_at=event.received_at,
-        result_ids=result_ids(event),
+        result_keys=result_keys(event),
         raw_ref=raw_ref,
     )
     if key != event.patient_ref.encode():
@@ -77,9 +79,15 @@ def fact(body: bytes) -> values.Event:
     return _event(body)[0]
 
 
-def result_ids(event: values.Event) -> tuple[str, ...]:
-    """Return the ids of the results that an event brings."""
-    return tuple([result.result_id for result in event.results]) if isinstance(event, values.LabReport) else ()
+def result_keys(event: values.Event) -> dict[int, str]:
+    """Return the ids of the results that an event brings, by their keys."""
+    results = event.results if isinstance(event, values.LabReport) else ()
+    return {key_of(result.result_id): result.result_id for result in results}
+
+
+def key_of(result_id: str) -> int:
+    """Return the key of a result id: the first 8 bytes of its SHA-256."""
+    return int.from_bytes(sha256(result_id.encode("utf-8", "surrogatepass")).digest()[:8], "little")
 
 
 def _event(body: bytes | None) -> tuple[values.Event, str | None]:
