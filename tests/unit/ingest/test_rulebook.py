@@ -41,11 +41,11 @@ def test_the_ferritin_codes_are_the_four_of_the_facts() -> None:
     [
         pytest.param('loinc = "2276-4"', 'loinc = "2276-5"', "is no LOINC", id="check digit"),
         pytest.param('loinc = "2276-4"', 'loinc = "1742-6"', "already belongs to", id="a code twice"),
-        pytest.param('"ug/dL" = "10", "ug/L" = "1"', '"ug/dL" = "1e1", "ug/L" = "1"', "decimal number", id="exponent"),
-        pytest.param('"ug/dL" = "10", "ug/L" = "1"', '"ug/dL" = 10, "ug/L" = "1"', "valid string", id="a float"),
-        pytest.param('"ug/dL" = "10", "ug/L" = "1"', '"ug/dL" = "10", "ug/L" = "2"', "factor 1", id="canonical unit"),
+        pytest.param('"ug/L" = "1", "ug/dL" = "10"', '"ug/L" = "1", "ug/dL" = "1e1"', "decimal number", id="exponent"),
+        pytest.param('"ug/L" = "1", "ug/dL" = "10"', '"ug/L" = "1", "ug/dL" = 10', "valid string", id="a float"),
+        pytest.param('"ug/L" = "1", "ug/dL" = "10"', '"ug/L" = "2", "ug/dL" = "10"', "factor 1", id="canonical unit"),
         pytest.param(
-            '"ug/dL" = "10", "ug/L" = "1"', '"UG/L" = "10", "ug/L" = "1"', "two factors", id="a spelling twice"
+            '"ug/L" = "1", "ug/dL" = "10"', '"ug/L" = "1", "UG/L" = "10"', "two factors", id="a spelling twice"
         ),
         pytest.param('name = "Ferritin"', 'name = "Ferritin"\nnick = "F"', "nick", id="unknown key"),
         pytest.param('source = "ctcae_facts.yaml, analytes, FERRITIN"\n', "", "source", id="no source"),
@@ -78,9 +78,8 @@ def test_the_first_source_that_matches_is_taken(tmp_path: Path) -> None:
     profiles = load_profiles(
         _site(tmp_path, other + SOURCE.replace("authority", 'application = "LIS"\nauthority')), tables()
     )
-    names = [
-        profile and profile.name for profile in (profiles.choose("POCT", "ICU"), profiles.choose("LIS", "")) if profile
-    ]
+    chosen = (profiles.choose("POCT", "ICU"), profiles.choose("LIS", ""))
+    names = [profile.name for profile in chosen if profile is not None]
     assert names == ["poct", "lab"]
     assert profiles.choose("POCT", "WARD") is None
     assert profiles.named("poct") is profiles.entries[0]
