@@ -58,6 +58,10 @@ def an_alert(**changed: Any) -> Alert:
         "baseline": {"value": "80", "collected_at": (DRAWN - timedelta(days=17)).isoformat(), "kind": "own"},
         "fold": "3.00",
         "inputs": [{"analyte": "FERRITIN", **reading}],
+        "series": [
+            {"collected_at": (DRAWN - timedelta(days=17)).isoformat(), "value": "80"},
+            {"collected_at": DRAWN.isoformat(), "value": "240"},
+        ],
         "clears_when": "recovered",
         "sources": ["central-lab"],
         "decided_at": (DRAWN + timedelta(hours=2)).isoformat(),

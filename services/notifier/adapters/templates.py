@@ -5,9 +5,9 @@ The catalogues are read once and strictly: both languages have the same keys wit
 
 import tomllib
 from collections.abc import Mapping
+from datetime import tzinfo
 from pathlib import Path
 from string import Formatter
-from zoneinfo import ZoneInfo
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
@@ -23,7 +23,7 @@ Catalogue = Mapping[str, Mapping[str, str]]
 class Letters:
     """Writes messages in every language. Raises Misconfigured if a catalogue is incomplete."""
 
-    def __init__(self, zone: ZoneInfo, folder: Path = TEMPLATES) -> None:
+    def __init__(self, zone: tzinfo, folder: Path = TEMPLATES) -> None:
         catalogues = read_catalogues(folder)
         self._words = {language: Words(language, catalogues[language], zone) for language in Language}
         self._layouts = environment(folder)
@@ -43,8 +43,8 @@ class Letters:
         return self._render(letter, words)
 
     def _render(self, letter: Letter, words: Words) -> Message:
-        text = self._layouts.get_template("mail.txt").render(letter=letter, language=words.language)
-        html = self._layouts.get_template("mail.html").render(letter=letter, language=words.language)
+        text = self._layouts.get_template("mail.txt").render(letter=letter, words=words)
+        html = self._layouts.get_template("mail.html").render(letter=letter, words=words)
         return Message(letter.subject, text, html)
 
 

@@ -5,14 +5,17 @@ Law: a message that cannot be composed is sent in its shortest form rather than 
 
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import tzinfo
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import structlog
+from sqlalchemy import Engine
 
 from schemas.alert_v1 import Alert
 from schemas.retest_v1 import RetestPlan
+from services.common.database import PASSING, reading
 from services.notifier.adapters.port import Outgoing
 from services.notifier.adapters.templates import Letters
 from services.notifier.domain.evidence import AlertView, DigestView, PlanView, alert_number
@@ -23,6 +26,7 @@ from services.notifier.rulebook.site import Site
 from services.notifier.store.acting import alert_token
 from services.notifier.store.evidence import alert_view, plan_view
 from services.notifier.store.queue import Item
+from services.notifier.store.surroundings import next_retest, told_besides
 
 log = structlog.get_logger("letters")
 
@@ -30,8 +34,11 @@ log = structlog.get_logger("letters")
 class Writer:
     """Composes for senders; used by several threads. `link_base` is where people reach the worklist."""
 
-    def __init__(self, site: Callable[[], Site], key: bytes, link_base: str, metrics: Metrics) -> None:
+    def __init__(
+        self, site: Callable[[], Site], key: bytes, link_base: str, metrics: Metrics, engine: Engine | None = None
+    ) -> None:
         self._site, self._key, self._link_base, self._metrics = site, key, link_base, metrics
+        self._engine = engine
         self._letters: tuple[tzinfo, Letters] | None = None
 
     def letters(self) -> Letters:
@@ -66,12 +73,23 @@ class Writer:
     def _compose(self, item: Item) -> Message:
         content = json.loads(item.payload)
         return self.letters().write(
-            view_of(content),
+            self._around(view_of(content), item),
             tier=item.tier,
             language=item.language,
             ack_url=self._link(item, content),
             call_back=self._site().rules.call_back,
         )
+
+    def _around(self, view: AlertView | PlanView | DigestView, item: Item) -> AlertView | PlanView | DigestView:
+        """Add who else is told and the next retest, as they are when the mail leaves; without a store it goes bare."""
+        if self._engine is None or not isinstance(view, AlertView) or item.tier != Tier.MAIL:
+            return view
+        try:
+            with reading(self._engine) as db:
+                told = told_besides(db, view.alert_id, item.seq, item.person_id)
+                return replace(view, told=told, plan=next_retest(db, view.patient_ref))
+        except PASSING:
+            return view
 
     def _link(self, item: Item, content: Mapping[str, Any]) -> str | None:
         """Pages and endings carry none: there is nothing to click, or nothing left to acknowledge."""

@@ -117,7 +117,7 @@ class Service:
         web, port = self._listen(bench)
         ending.callback(web.join, 10.0)
         ending.callback(self._leave_web)
-        writer = Writer(self._site.current, self._key, self._settings.link_base(port), self._metrics)
+        writer = Writer(self._site.current, self._key, self._settings.link_base(port), self._metrics, engine)
         sender = Sender(bench, writer, lambda: open_lanes(self._site, self._now))
         clock = Clock(bench, self._settings.clock_seconds, sender.reopen)
         relay = self._relay = OutboxRelay(engine, outbox, lambda: make_producer(kafka))

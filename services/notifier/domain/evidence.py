@@ -101,6 +101,8 @@ class AlertView:
     inputs: tuple[Reading, ...] = ()
     missing: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    series: tuple[Reading, ...] = ()
+    """Values of the same analyte, oldest first."""
     clears_when: str = ""
     late: bool = False
     known_since: datetime | None = None

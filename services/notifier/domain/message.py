@@ -18,12 +18,14 @@ from services.notifier.domain.evidence import (
     Wording,
     alert_number,
 )
+from services.notifier.domain.sentences import because_text, clears_text
 from services.notifier.domain.values import Action, Tier
 from services.notifier.domain.words import Words
 
 PAGE_CHARACTERS = 160
 SUBJECT_CHARACTERS = 78
 CALL_BACK_CHARACTERS = 40
+TREND_POINTS = 6
 TABLE_ROWS = 40
 """A message longer than this is not read; what is left out is counted in words."""
 
@@ -109,6 +111,8 @@ def rule_title(alert: AlertView, words: Words) -> str:
 
 def reason_text(alert: AlertView, words: Words) -> str:
     """Return why this is said, in words the arm allows."""
+    if alert.wording is Wording.AE_POSSIBLE and IRAE.fullmatch(alert.reason):
+        return words.say("reason", "adverse-event")
     return spoken(words.name("reason", alert.reason), alert.wording)
 
 
@@ -132,7 +136,7 @@ def _page(view: View, words: Words, call_back: str) -> Letter:
             what = words.say("page", "digest", count=len(view.alerts) + len(view.plans))
         case _:
             assert_never(view)
-    text = bounded(f"{what} {call}", PAGE_CHARACTERS)
+    text = bounded(words.say("page", "joined", what=what, call=call), PAGE_CHARACTERS)
     return Letter(subject=text, urgency=urgency, badge="", headline=text, lead=())
 
 
@@ -204,19 +208,29 @@ def _named(reading: Reading, words: Words) -> str:
 
 def _facts(alert: AlertView, words: Words) -> tuple[tuple[str, str], ...]:
     rows = [("patient", alert.patient_ref), ("arm", words.name("arm", alert.arm or "unknown"))]
+    if alert.action.ends and alert.before is not None:
+        return tuple((words.name("label", key), value) for key, value in rows)
     if alert.reading is not None:
         rows += _reading_facts(alert, alert.reading, words)
+    if len(alert.series) > 1:
+        rows.append(("trend", trend_text(alert, words)))
     if alert.grade is not None:
         rows.append(("grade", grade_text(alert, words)))
     if alert.clears_when:
-        rows.append(("clears", spoken(words.name("clears", alert.clears_when), alert.wording)))
+        rows.append(("clears", spoken(clears_text(alert.clears_when, words), alert.wording)))
     if alert.missing:
-        rows.append(("missing", words.names("analyte", alert.missing)))
+        rows.append(("missing", _missing(alert, words)))
     if alert.notes:
         rows.append(("notes", spoken(words.names("note", alert.notes), alert.wording)))
     if alert.plan is not None and not alert.action.ends:
         rows.append(("retest", plan_text(alert.plan, words)))
     return tuple((words.name("label", key), value) for key, value in rows)
+
+
+def _missing(alert: AlertView, words: Words) -> str:
+    """Name what the judgement had to do without: analytes, a baseline, limits."""
+    named = [words.name("missing" if words.knows("missing", key) else "analyte", key) for key in alert.missing]
+    return words.say("form", "comma").join(named)
 
 
 def _reading_facts(alert: AlertView, reading: Reading, words: Words) -> list[tuple[str, str]]:
@@ -246,6 +260,16 @@ def grade_text(alert: AlertView, words: Words) -> str:
     return words.say("form", "graded", version=version, grade=alert.grade, baseline=at_baseline)
 
 
+def trend_text(alert: AlertView, words: Words) -> str:
+    """Return the newest values of the series, oldest first, in the unit of the alert's value."""
+    points = [
+        words.say("form", "point", value=words.amount(one.value, None, one.comparator), day=words.day(one.collected_at))
+        for one in alert.series[-TREND_POINTS:]
+        if one.collected_at is not None
+    ]
+    return words.say("form", "then").join(points)
+
+
 def plan_text(plan: PlanView, words: Words) -> str:
     """Return what is to be drawn next and until when."""
     return words.say(
@@ -263,8 +287,9 @@ def told_text(told: Told, words: Words) -> str:
     role = words.name("role", told.role)
     who = words.say("form", "person", name=told.name, role=role) if told.name and role else told.name or role
     result = words.name("result", told.result)
-    because = f": {words.name('because', told.reason)}" if told.reason and told.result == "not-told" else ""
-    return f"{who} – {result}{because}"
+    if told.reason and told.result == "not-told":
+        result = words.say("form", "pair", label=result, value=because_text(told.reason, words))
+    return f"{who} – {result}"
 
 
 def _tables(alert: AlertView, words: Words) -> tuple[Table, ...]:
@@ -361,7 +386,7 @@ def _digest(digest: DigestView, words: Words) -> Letter:
         headline=words.say("digest", digest.kind),
         lead=tuple(lead),
         tables=tables,
-        closing=(words.say("mail", "zone", zone=words.zone.key), words.say("mail", "intended")),
+        closing=(words.say("mail", "zone", zone=words.zone), words.say("mail", "intended")),
     )
 
 

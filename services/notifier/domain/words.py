@@ -5,10 +5,9 @@ Pure: the catalogue is an argument; `adapters/templates.py` reads it from `templ
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, tzinfo
 from decimal import Decimal
 from enum import StrEnum
-from zoneinfo import ZoneInfo
 
 from services.notifier.domain.evidence import Reading
 
@@ -32,7 +31,7 @@ class Words:
 
     language: Language
     catalogue: Mapping[str, Mapping[str, str]]
-    zone: ZoneInfo
+    zone: tzinfo
 
     def say(self, section: str, key: str, **values: object) -> str:
         """Return the text of a key with its places filled in. Raises KeyError: a missing text is a bug."""
@@ -90,4 +89,4 @@ class Words:
     def zone_name(self, at: datetime) -> str:
         """Write which clock the times are read on."""
         offset = f"{at.astimezone(self.zone):%z}"
-        return f"{self.zone.key}, UTC{offset[:3]}:{offset[3:5]}"
+        return f"{self.zone}, UTC{offset[:3]}:{offset[3:5]}"

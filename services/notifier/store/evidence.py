@@ -34,9 +34,14 @@ def alert_view(
         ctcae_version=alert.ctcae_version,
         grade=alert.grade,
         baseline_grade=alert.baseline_grade,
-        inputs=tuple(_input(one) for one in alert.inputs),
+        inputs=tuple(_input(one, alert) for one in alert.inputs),
         missing=alert.missing,
         notes=alert.notes,
+        series=tuple(
+            Reading(alert.analyte or "", one.value, one.comparator, alert.unit, one.collected_at)
+            for one in alert.series
+            if one.usable
+        ),
         clears_when=alert.clears_when,
         late=alert.late,
         known_since=alert.known_since,
@@ -81,13 +86,14 @@ def _reading(alert: Alert) -> Reading | None:
     )
 
 
-def _input(one: Input) -> Reading:
+def _input(one: Input, alert: Alert) -> Reading:
     return Reading(
         analyte=one.analyte,
         value=one.value,
         comparator=one.comparator,
         unit=one.unit,
         collected_at=one.collected_at,
+        by_day=alert.collected_precision is Precision.DAY and one.collected_at == alert.collected_at,
         reference_low=one.reference_low,
         reference_high=one.reference_high,
         remarks=one.remarks,

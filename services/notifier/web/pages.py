@@ -10,7 +10,8 @@ from fastapi.responses import HTMLResponse
 
 from services.notifier.adapters.templates import TEMPLATES, environment
 from services.notifier.domain.evidence import alert_number
-from services.notifier.domain.message import baseline_text, grade_text, plan_text, reason_text, rule_title
+from services.notifier.domain.message import baseline_text, grade_text, plan_text, reason_text, rule_title, trend_text
+from services.notifier.domain.sentences import because_text
 from services.notifier.domain.words import Language
 from services.notifier.web.desk import Desk
 from services.notifier.web.session import Session
@@ -44,8 +45,10 @@ class Pages:
             alert_number=alert_number,
             rule_title=rule_title,
             baseline_text=baseline_text,
+            because_text=because_text,
             grade_text=grade_text,
             plan_text=plan_text,
+            trend_text=trend_text,
             reason_text=reason_text,
             name_of=desk.name_of,
         )

@@ -33,7 +33,8 @@ def audit_of(ward: Ward, what: str) -> list[tuple[str, str | None]]:
 
 def published(ward: Ward) -> list[dict[str, object]]:
     with reading(ward.engine) as db:
-        return [json.loads(row.value) for row in tables.outbox.unsaid(db) if row.topic == "clinical-events.v1"]
+        rows = tables.outbox.unsaid(db)
+    return [json.loads(row.value or b"") for row in rows if row.topic == "clinical-events.v1"]
 
 
 @pytest.mark.parametrize("path", ["/", f"/patients/{REF}"])
@@ -384,8 +385,8 @@ def test_messages_that_wait_are_counted(ward: Ward) -> None:
     with ward.engine.begin() as db:
         columns = tables.notifications.c
         values = {
-            "item_id": "i", "kind": "alert", "alert_id": alert.alert_id, "urgency": "P2", "person_id": "li", "role": "x",
-            "reason": "duty", "channel": "mail", "address": "li@hospital.example", "tier": "mail", "language": "zh",
+            "item_id": "i", "kind": "alert", "alert_id": alert.alert_id, "urgency": "P2", "person_id": "li",
+            "role": "x", "reason": "duty", "channel": "mail", "address": "li@hospital.example", "tier": "mail", "language": "zh",
             "message_id": "m", "payload": "{}", "state": "waiting", "created_at": NOW, "due_at": NOW,
         }  # fmt: skip
         assert set(values) <= set(columns.keys())
