@@ -28,7 +28,7 @@ from services.detector.domain.values import (
     Precision,
     Sex,
 )
-from services.detector.domain.versions import by_result, current_versions
+from services.detector.domain.versions import by_result, current_versions, may_move
 
 Act = EpisodeClosed | EpisodeConfirmed
 Called = TypeVar("Called", Enrolment, CycleRecorded, AdverseEventGraded, BaselinePinned)
@@ -77,6 +77,7 @@ class Facts:
     newest_versions: tuple[LabResult, ...]
     conflicting: tuple[LabReport, ...]
     next_at: datetime | None
+    corrected_orders: tuple[str, ...]
 
 
 def _differs(one: str | None, other: str | None) -> bool:
@@ -137,7 +138,11 @@ def facts_of(events: Sequence[Event], now: datetime) -> Facts:
     results = standing_results(versions)
     moments = _moments(results, _gradings(events, now), _acts(events), now)
     later = [at for at in _times(events, results, record) if at > now]
-    return Facts(record, moments, _newest_versions(moments, versions), conflicting, min(later, default=None))
+    return Facts(record, moments, _newest_versions(moments, versions), conflicting, min(later, default=None), _corrected_orders(versions))
+
+
+def _corrected_orders(versions: Iterable[LabResult]) -> tuple[str, ...]:
+    return tuple(sorted({v.order_key for v in versions if v.order_key is not None and may_move(v)}))
 
 
 def standing_results(versions: Sequence[LabResult]) -> list[LabResult]:

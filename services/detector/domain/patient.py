@@ -43,6 +43,7 @@ class NeedsHistory(Exception):  # noqa: N818 - a request, not an error
 class Head:
     """What is kept of a patient between steps; its size does not depend on the length of the history.
 
+    `corrected_orders`: orders with a correction that may stand for a result of theirs that has yet to arrive.
     `before` holds everything but the newest moment, `newest` all versions of that moment's results. `is_sealed`: the
     newest moment holds more than results and is in `before` already. `next_fact_at`: when a fact that lies in the
     future begins to exist.
@@ -57,6 +58,7 @@ class Head:
     newest: tuple[LabResult, ...] = ()
     is_sealed: bool = False
     next_fact_at: datetime | None = None
+    corrected_orders: tuple[str, ...] = ()
     ledger: Ledger = field(default_factory=Ledger)
 
 
@@ -108,7 +110,7 @@ def _extends(head: Head, results: Sequence[LabResult]) -> bool:
             return False
         if result.result_id in known_here and at != newest_at:
             return False
-        if may_move(result) and result.result_id not in known_here:
+        if result.order_key in head.corrected_orders or (may_move(result) and result.result_id not in known_here):
             return False
     return True
 
@@ -220,7 +222,7 @@ def _refold(head: Head, known: Sequence[Event], new: Sequence[Event], rules: Rul
         folded.after if sealed else folded.before,
         newest.at if newest is not None else None,
         () if sealed else without_repeats(facts.newest_versions),
-        sealed, facts.next_at, head.ledger,
+        sealed, facts.next_at, facts.corrected_orders, head.ledger,
     )  # fmt: skip
     return _speak(grown, folded.after, new, rules, now, dead)
 
