@@ -45,9 +45,9 @@ def _hospitals(folders: pytest.TempPathFactory) -> Iterator[Opened]:
 
 @pytest.fixture(scope="module")
 def hospital(tmp_path_factory: pytest.TempPathFactory, kafka_bootstrap: str) -> Iterator[Hospital]:
-    """Give a running hospital in which a P1 that nobody acknowledges is told again after a few seconds."""
+    """Give a running hospital for all tests of a module."""
     with _hospitals(tmp_path_factory) as open_one:
-        yield open_one(kafka_bootstrap, acknowledge_within="6s")
+        yield open_one(kafka_bootstrap)
 
 
 @pytest.fixture
