@@ -105,25 +105,28 @@ def _local(say: Say) -> Iterator[Broker]:
     say("broker: starting Apache Kafka on this machine (the first time it is downloaded)")
     with tempfile.TemporaryDirectory(prefix="irae-kafka-", ignore_cleanup_errors=True) as directory:
         # A session of its own: Ctrl-C must reach the services first, and Kafka only through the end of its input.
-        process = subprocess.Popen(
-            [sys.executable, str(LAUNCHER), "serve", "--port", "0", "--dir", directory],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True,
-        )  # fmt: skip
+        said = Path(directory) / "launcher.log"
+        with said.open("w") as log:
+            process = subprocess.Popen(
+                [sys.executable, str(LAUNCHER), "serve", "--port", "0", "--dir", f"{directory}/cluster"],
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True, start_new_session=True,
+            )  # fmt: skip
         try:
-            yield Broker(_announced(process), "local", _node(directory, "pause"), _node(directory, "resume"))
+            yield Broker(_announced(process, said), "local", _node(directory, "pause"), _node(directory, "resume"))
         finally:
             process.communicate(timeout=STOP_SECONDS)
 
 
-def _announced(process: subprocess.Popen[str]) -> str:
+def _announced(process: subprocess.Popen[str], said: Path) -> str:
     assert process.stdout is not None
     if bootstrap := process.stdout.readline().strip():
         return bootstrap
-    raise NoBroker("No broker: install what the line above names, start a container engine, or set " + GIVEN + ".")
+    reason = said.read_text("utf-8").strip().removeprefix("local-kafka: ")
+    raise NoBroker(f"{reason} (A container engine, or a broker that {GIVEN} names, would do as well.)")
 
 
 def _node(directory: str, command: str) -> Callable[[], None]:
-    line = [sys.executable, str(LAUNCHER), command, "1", "--dir", directory]
+    line = [sys.executable, str(LAUNCHER), command, "1", "--dir", f"{directory}/cluster"]
     return lambda: _run(line)
 
 

@@ -72,3 +72,14 @@ def test_a_pid_that_now_belongs_to_another_program_is_not_ours(tmp_path: Path) -
         assert launch("stop", "--dir", str(tmp_path)).returncode == 0
         assert stranger.poll() is None
         stranger.kill()
+
+
+def test_a_machine_that_can_have_no_broker_is_told_in_one_sentence_what_to_install(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("KAFKA_BOOTSTRAP_SERVERS", raising=False)
+    monkeypatch.delenv("REQUIRE_CONTAINERS", raising=False)
+    monkeypatch.setenv("JAVA_HOME", "/nonexistent")
+    monkeypatch.setattr(broker, "engine_answers", lambda: False)
+    with pytest.raises(NoBroker, match=r"^Java is missing: install it with `apt-get install"), obtain_broker():
+        pass
