@@ -41,7 +41,10 @@ class Smtp:
 
     def send(self, message: Outgoing) -> Outcome:
         """Hand over one message."""
-        body = compose(message, self._channel.sender, self._now()).as_bytes()
+        try:
+            body = compose(message, self._channel.sender, self._now()).as_bytes()
+        except ValueError as problem:  # an address or a subject that would inject headers
+            return refused(f"cannot be written: {type(problem).__name__}")
         server = self._reuse()
         if server is not None:
             outcome = self._converse(server, message, body)

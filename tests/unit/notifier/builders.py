@@ -1,6 +1,8 @@
 """Alerts, people and rules for tests: only what matters stands in a test."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime, time, timedelta
+from types import MappingProxyType
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -55,7 +57,7 @@ def person(name: str, *tiers: Tier, language: str = "zh") -> Person:
     return Person(PersonId(name), language, contacts)
 
 
-def staff(people: dict[str, Person] | None = None, **holders: str) -> Staff:
+def staff(people: Mapping[str, Person] = MappingProxyType({}), /, **holders: str) -> Staff:
     """Return people who hold roles at all times; underscores in a role's name stand for hyphens."""
     duties = [
         Duty(Role(role.replace("_", "-")), PersonId(name), ALWAYS)
@@ -63,7 +65,7 @@ def staff(people: dict[str, Person] | None = None, **holders: str) -> Staff:
         for name in names.split()
     ]
     known = {PersonId(name): person(name) for names in holders.values() for name in names.split()}
-    known |= {PersonId(name): each for name, each in (people or {}).items()}
+    known |= {PersonId(name): each for name, each in people.items()}
     return Staff(known, Rota(tuple(duties), SHANGHAI))
 
 

@@ -1,5 +1,6 @@
 from dataclasses import replace
 from datetime import datetime, timedelta
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -180,7 +181,7 @@ def test_however_often_the_clock_asks_a_step_is_told_once(seconds: list[int]) ->
         ladder, nothing = on_time(ladder, LADDERS, now)
         assert nothing == ()
         steps += [now for _ in effects]
-    assert all(later - earlier >= WITHIN for earlier, later in zip(steps, steps[1:], strict=False))
+    assert all(later - earlier >= WITHIN for earlier, later in pairwise(steps))
 
 
 def test_a_site_that_turns_a_ladder_into_a_list_loses_no_alert() -> None:

@@ -1,0 +1,1 @@
+"""One class per port, against the real thing."""
