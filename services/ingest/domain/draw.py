@@ -9,10 +9,10 @@ from datetime import datetime, timedelta
 from services.ingest.domain.identity import field_of, key, order_number
 from services.ingest.domain.message import NULL, component, unescape
 from services.ingest.domain.remarks import remarks_in
-from services.ingest.domain.sheet import Feed, Sheet
+from services.ingest.domain.sheet import Feed, Sheet, Subject
 from services.ingest.domain.structure import Group
 from services.ingest.domain.times import INVALID, Stamp, read_time
-from services.ingest.domain.values import PatientRef, Precision, Remark
+from services.ingest.domain.values import Precision, Remark
 
 CANCELLED = "X"
 _FUTURE = timedelta(minutes=10)
@@ -23,6 +23,20 @@ _SLACK = {
     Precision.HOUR: timedelta(hours=1),
     Precision.DAY: timedelta(hours=12),
     Precision.UNKNOWN: _NO_TIME,
+}
+_SPECIMENS = {
+    "SERUM": "SER",
+    "血清": "SER",
+    "PLASMA": "PLAS",
+    "血浆": "PLAS",
+    "WHOLE BLOOD": "BLD",
+    "BLOOD": "BLD",
+    "WB": "BLD",
+    "全血": "BLD",
+    "URINE": "UR",
+    "URN": "UR",
+    "尿": "UR",
+    "尿液": "UR",
 }
 _READ_CHARACTERS = 2000
 
@@ -41,7 +55,7 @@ class Collection:
 class Draw:
     """What stays the same for the observations of one OBR. Without `collection` each observation has its own."""
 
-    ref: PatientRef
+    subject: Subject
     birth: str | None
     order: str
     specimen_id: str | None
@@ -57,7 +71,7 @@ class Draw:
 
 
 def read_draw(
-    feed: Feed, group: Group, ref: PatientRef, birth: str | None, said: list[str], sheet: Sheet, *, cancelled: bool
+    feed: Feed, group: Group, subject: Subject, birth: str | None, said: list[str], sheet: Sheet, *, cancelled: bool
 ) -> Draw:
     """Read what holds for a whole order. `said`: the texts of its notes and of observations that are no analyte."""
     signs = feed.separators
@@ -72,11 +86,11 @@ def read_draw(
         suspect = stated.odd or _is_impossible(feed, stated.at, stated.precision, resulted, birth)
         collection = Collection(stated.at, stated.precision, suspect, stated.at.isoformat())
     return Draw(
-        ref=ref,
+        subject=subject,
         birth=birth,
-        order=key(feed.facility, ref, order_number(group.obr, group.orc, signs)),
+        order=key(feed.facility, subject.ref, order_number(group.obr, group.orc, signs)),
         specimen_id=_specimen_id(field_of(group.spm, 2), signs),
-        specimen=first_of(sample, signs).upper()[:100] or None,
+        specimen=_specimen(first_of(sample, signs)),
         stated=stated,
         stated_text=stated_text,
         lab_time=read_time(component(field_of(group.obr, 14), 1, signs), feed.zone),
@@ -125,6 +139,12 @@ def _is_impossible(feed: Feed, at: datetime, precision: Precision, resulted: Sta
 def first_of(text: str, separators: str) -> str:
     """Code of a CWE, else its text."""
     return component(text, 1, separators) or component(text, 2, separators)
+
+
+def _specimen(text: str) -> str | None:
+    """Return the code of HL7 table 0487 where the usual words for it were sent, else what was sent."""
+    name = text.upper()[:100]
+    return _SPECIMENS.get(name, name) or None
 
 
 def _specimen_id(text: str, separators: str) -> str | None:

@@ -14,7 +14,7 @@ from services.ingest.domain.message import Message, component
 from services.ingest.domain.outcome import Quarantined, Tally
 from services.ingest.domain.profile import Naming, Profile
 from services.ingest.domain.result import read_observation
-from services.ingest.domain.sheet import Feed, Sheet
+from services.ingest.domain.sheet import Feed, Sheet, Subject
 from services.ingest.domain.structure import Group, Observation, Person, read_structure
 from services.ingest.domain.tables import Tables
 from services.ingest.domain.times import read_birth_date, read_time, zone_of
@@ -63,8 +63,8 @@ def extract(message: Message, *, tables: Tables, profile: Profile, naming: Namin
         reason, position = faults[0] if faults else ("no_patient", "PID")
         return Extracted((), sheet.tally(), (), sheet.notes, reason, position)
     reports = tuple(
-        _report(ref, results, sheet.tokens[ref], profile.name, header.control_id, received_at)
-        for ref, results in sheet.results.items()
+        _report(subject, results, profile.name, header.control_id, received_at)
+        for subject, results in sheet.results.items()
     )
     return Extracted(reports, sheet.tally(), tuple(sheet.quarantined), sheet.notes)
 
@@ -80,20 +80,18 @@ def _read_person(feed: Feed, naming: Naming, person: Person, version: str, sheet
     ref = PatientRef(naming.patient_ref(chosen.authority, chosen.value))
     birth = read_birth_date(component(field_of(person.pid, 7), 1, feed.separators)[:_LONG_TIME])
     sex = sex_of(field_of(person.pid, 8), feed.separators)
-    if ref not in sheet.tokens:
-        sheet.tokens[ref] = (
-            naming.token("birth-date", birth) if birth else None,
-            naming.token("sex", sex) if sex else None,
-        )
+    subject = Subject(
+        ref, naming.token("birth-date", birth) if birth else None, naming.token("sex", sex) if sex else None
+    )
     for group in person.groups:
-        _read_group(feed, group, ref, birth, sheet)
+        _read_group(feed, group, subject, birth, sheet)
     return None
 
 
-def _read_group(feed: Feed, group: Group, ref: PatientRef, birth: str | None, sheet: Sheet) -> None:
+def _read_group(feed: Feed, group: Group, subject: Subject, birth: str | None, sheet: Sheet) -> None:
     if group.obr is None:
         for observation in group.observations:
-            sheet.quarantine("no_obr", observation.number, ref)
+            sheet.quarantine("no_obr", observation.number, subject.ref)
         return
     status = component(field_of(group.obr, 25), 1, feed.separators).upper()
     if status in _QUERY_ANSWERS:
@@ -110,21 +108,16 @@ def _read_group(feed: Feed, group: Group, ref: PatientRef, birth: str | None, sh
         sheet.unmapped += 1
         said += [field_of(observation.fields, 5), *observation.comments]
     if wanted:
-        draw = read_draw(feed, group, ref, birth, said, sheet, cancelled=status == CANCELLED)
+        draw = read_draw(feed, group, subject, birth, said, sheet, cancelled=status == CANCELLED)
         for observation, meaning in wanted:
             read_observation(feed, draw, observation, meaning, sheet)
 
 
 def _report(
-    ref: PatientRef,
-    results: list[tuple[str, Result]],
-    tokens: tuple[str | None, str | None],
-    source: str,
-    control_id: str,
-    received_at: datetime,
+    subject: Subject, results: list[tuple[str, Result]], source: str, control_id: str, received_at: datetime
 ) -> LabReport:
     """Bind one patient's results. The id is made of the content in a fixed order, so a repetition gets it again."""
-    birth, sex = tokens
+    ref, birth, sex = subject
     content = sorted(text for text, _ in results)
     return LabReport(
         event_id=EventId(hashed(key("lab-report", ref, birth or "", sex or "", *content))),

@@ -20,28 +20,9 @@ STATUSES = frozenset("FPCABVDWXIONRSU")
 """HL7 table 0085, as far as the rules of the detector know what to do with the letter."""
 _WITHOUT_VALUE = frozenset("ION")
 _NOT_BLOOD = frozenset(
-    {
-        "UR",
-        "URN",
-        "URINE",
-        "U",
-        "CSF",
-        "STL",
-        "STOOL",
-        "SAL",
-        "FLU",
-        "PLR",
-        "ASC",
-        "SPT",
-        "SNV",
-        "尿",
-        "尿液",
-        "脑脊液",
-        "粪便",
-        "胸水",
-        "腹水",
-    }
+    {"UR", "CSF", "STL", "STOOL", "SAL", "FLU", "PLR", "ASC", "SPT", "SNV", "脑脊液", "粪便", "胸水", "腹水"}
 )
+"""HL7 table 0487 and the words for them; after `draw` has made the usual words codes."""
 _LAST_FIELD = 17
 _EXACT = Context(prec=200)
 _ONE = Decimal(1)
@@ -67,7 +48,7 @@ def read_observation(feed: Feed, draw: Draw, observation: Observation, meaning: 
     unit = read_unit(feed.tables, feed.profile, entry, feed.separators, text, from_loinc=meaning.from_loinc)
     fault = _fault(feed, draw, meaning, fields, status, number, unit)
     if fault is not None:
-        sheet.quarantine(fault, observation.number, draw.ref)
+        sheet.quarantine(fault, observation.number, draw.subject.ref)
         return
     if unit.fault is not None and number.value is not None:
         sheet.note(unit.fault)
@@ -152,7 +133,7 @@ def _publish(
         draw.specimen_id,
     )
     sheet.published += 1
-    sheet.results.setdefault(draw.ref, []).append((_content(draw, collection, result, remarks), result))
+    sheet.results.setdefault(draw.subject, []).append((_content(draw, collection, result, remarks), result))
 
 
 def _value_of(number: Number, status: str, *, known: bool) -> tuple[Decimal | None, Comparator | None]:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from datetime import datetime, tzinfo
+from typing import NamedTuple
 
 from services.ingest.domain.outcome import Quarantined, Tally
 from services.ingest.domain.profile import Profile
@@ -10,12 +11,22 @@ from services.ingest.domain.times import Stamp
 from services.ingest.domain.values import PatientRef, Result
 
 
+class Subject(NamedTuple):
+    """Whom results are said to belong to. The same number with another birth date is another subject.
+
+    So each of the two reports is compared with the registry for itself.
+    """
+
+    ref: PatientRef
+    birth_date_token: str | None
+    sex_token: str | None
+
+
 @dataclass(slots=True)
 class Sheet:
     """The columns while they fill; `results` holds each result with its content as one text."""
 
-    results: dict[PatientRef, list[tuple[str, Result]]] = field(default_factory=dict)
-    tokens: dict[PatientRef, tuple[str | None, str | None]] = field(default_factory=dict)
+    results: dict[Subject, list[tuple[str, Result]]] = field(default_factory=dict)
     published: int = 0
     unmapped: int = 0
     ignored: int = 0
