@@ -108,7 +108,7 @@ class Connection(asyncio.Protocol):
         refusal = self._admit(self)
         if refusal is not None:
             self._metrics.frame_errors.labels(refusal).inc()
-            transport.abort()
+            self._transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget it. Frames in flight are stored all the same; the sender will repeat them."""

@@ -74,7 +74,7 @@ class Running:
                 await writer.wait_closed()
 
     def errors(self, kind: str) -> float:
-        return self.metrics.frame_errors.labels(kind)._value.get()
+        return float(self.metrics.frame_errors.labels(kind)._value.get())
 
 
 @asynccontextmanager
