@@ -53,7 +53,7 @@ def field_of(fields: Fields | None, number: int) -> str:
 
 def hashed(text: str) -> str:
     """Return the id of a natural key, 32 hex digits of a SHA-256."""
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:ID_LENGTH]
+    return hashlib.sha256(text.encode()).hexdigest()[:ID_LENGTH]
 
 
 def key(*parts: str) -> str:

@@ -10,8 +10,8 @@ from functools import lru_cache
 from services.ingest.domain.values import Remark
 
 _WORDS: tuple[tuple[Remark, str], ...] = (
-    (Remark.HAEMOLYSED, r"ha?emoly[sz]\w*|\bHEM\b|溶血"),
-    (Remark.LIPAEMIC, r"lipa?emi\w*|\bLIP\b|脂血|乳糜|脂浊"),
+    (Remark.HAEMOLYSED, r"ha?emoly[sz]\w*|^\s*HEM\s*$|溶血"),
+    (Remark.LIPAEMIC, r"lipa?emi\w*|^\s*LIP\s*$|脂血|乳糜|脂浊"),
     (Remark.ICTERIC, r"icter\w*|jaundiced|黄疸|黄染"),
     (Remark.CLOTTED, r"clotted|\bclots?\b|coagulated|凝块|凝固|有凝|\bCLOT\b"),
     (

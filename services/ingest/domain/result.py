@@ -42,7 +42,9 @@ def read_observation(feed: Feed, draw: Draw, observation: Observation, meaning: 
         sheet.unmapped += 1
         sheet.note("specimen_not_blood")
         return
-    status = CANCELLED if draw.cancelled else component(fields[11], 1, feed.separators).upper()
+    status = CANCELLED if draw.cancelled else fields[11]
+    if status not in STATUSES:
+        status = component(status, 1, feed.separators).upper()
     number = read_number(fields[2], fields[5], feed.separators, feed.profile.decimal_sign)
     text = fields[6] if fields[6].strip() else number.unit
     unit = read_unit(feed.tables, feed.profile, entry, feed.separators, text, from_loinc=meaning.from_loinc)
@@ -111,7 +113,7 @@ def _publish(
     remarks = draw.remarks
     if observation.comments or number.value is None:
         remarks = tuple(sorted({*remarks, *read_remarks([*observation.comments, number.text or ""], signs)}))
-    order = key(draw.order, entry.analyte, component(fields[4], 1, signs))
+    order = key(draw.order, entry.analyte, component(fields[4], 1, signs) if fields[4] else "")
     result = Result(
         ResultId(hashed(key(order, draw.specimen_id or collection.text))),
         entry.analyte,

@@ -29,6 +29,7 @@ from services.ingest.domain.values import Remark
         ("Haemolysis: none", set()),
         ("未见溶血", set()),
         ("无溶血，脂血", {Remark.LIPAEMIC}),
+        ("sent to HEM lab", set()),
         ("chemistry", set()),
         ("", set()),
     ],
