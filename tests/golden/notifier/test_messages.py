@@ -37,12 +37,28 @@ def alt(**changed: Any) -> Alert:
     """A grade change in the chemotherapy arm, without a baseline, on a bound."""
     reading = {"value": "200", "unit": "U/L", "collected_at": DRAWN.isoformat(), "reference_high": "40"}
     values: dict[str, Any] = {
-        "wording": "ae-possible", "arm": "chemotherapy", "rule_id": "ctcae.alt-increased", "level": 2, "grade": 2,
-        "baseline_grade": 0, "ctcae_version": "5.0", "urgency": "P3", "organ": "liver", "analyte": "ALT", **reading,
-        "comparator": ">", "series": [], "baseline": {"kind": "none"}, "fold": None, "episode_id": None, "missing": ["baseline"],
-        "notes": ["haemolysed", "no-baseline"], "clears_when": WATCH, "collected_precision": "day",
+        "wording": "ae-possible",
+        "arm": "chemotherapy",
+        "rule_id": "ctcae.alt-increased",
+        "level": 2,
+        "grade": 2,
+        "baseline_grade": 0,
+        "ctcae_version": "5.0",
+        "urgency": "P3",
+        "organ": "liver",
+        "analyte": "ALT",
+        **reading,
+        "comparator": ">",
+        "series": [],
+        "baseline": {"kind": "none"},
+        "fold": None,
+        "episode_id": None,
+        "missing": ["baseline"],
+        "notes": ["haemolysed", "no-baseline"],
+        "clears_when": WATCH,
+        "collected_precision": "day",
         "inputs": [{"analyte": "ALT", **reading, "comparator": ">", "remarks": ["haemolysed"]}],
-    }  # fmt: skip
+    }
     return an_alert(**(values | changed))
 
 
@@ -50,9 +66,19 @@ def views() -> Mapping[str, View]:
     plan = a_plan()
     late_plan = a_plan(status="overdue", late=True, missing=["ALT", "FERRITIN"], pending=[], reason="single-repeat")
     troponin = ferritin(
-        rule_id="heart.troponin", urgency="P1", organ="heart", analyte="TROPONIN_T", value="30", unit="ng/L",
-        reference_low="0", reference_high="14", series=[], late=True, known_since=DRAWN.isoformat(), notes=["infection"],
-    )  # fmt: skip
+        rule_id="heart.troponin",
+        urgency="P1",
+        organ="heart",
+        analyte="TROPONIN_T",
+        value="30",
+        unit="ng/L",
+        reference_low="0",
+        reference_high="14",
+        series=[],
+        late=True,
+        known_since=DRAWN.isoformat(),
+        notes=["infection"],
+    )
     before = ferritin()
     again = {"seq": 2, "decided_at": LATER.isoformat()}
     worse = ferritin(action="escalated", level=3, urgency="P1", value="12345.60", fold="154.32", **again)
