@@ -70,7 +70,9 @@ def render(facts: Mapping[str, Any]) -> str:
     return "\n".join(parts)
 
 
-def _table(term: Mapping[str, Any], edition: str, bands: list[tuple[int, str, Bounds]], units: Mapping[str, str]) -> str:
+def _table(
+    term: Mapping[str, Any], edition: str, bands: list[tuple[int, str, Bounds]], units: Mapping[str, str]
+) -> str:
     name = term["id"].replace("_", "-")
     analytes = MORE_ANALYTES.get(term["id"], (term["analyte"],))
     body = term[edition]

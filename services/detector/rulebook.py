@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import ErrorDetails
 
 from services.common.errors import Misconfigured
 from services.common.site import site_zone
@@ -235,7 +236,7 @@ class _Reader:
         self._units: Mapping[str, str] = self._model("units.toml", _UnitsFile).units
 
     def rulebook(self, zone: tzinfo) -> Rulebook:
-        rules = [*self._terms(), self._rise()]
+        rules: list[Rule] = [*self._terms(), self._rise()]
         by_analyte: dict[Analyte, list[Rule]] = {}
         for rule in rules:
             for analyte in rule.analytes if isinstance(rule, CtcaeTerm) else (rule.analyte,):
@@ -311,7 +312,9 @@ class _Reader:
         grades = {band.grade for band in term.bands}
         stated = {level for level, urgency in enumerate(routing.urgency, 1) if urgency != "-"}
         if stated != grades:
-            raise self._refuse("ctcae_routing.toml", slug, f"urgency: is for grades {sorted(stated)}, bands for {sorted(grades)}")
+            raise self._refuse(
+                "ctcae_routing.toml", slug, f"urgency: is for grades {sorted(stated)}, bands for {sorted(grades)}"
+            )
         urgencies = [Urgency.P4, *(Urgency.P4 if text == "-" else Urgency(text) for text in routing.urgency)]
         starts = [
             Starts.EVERY_3_DAYS if level > 1 and urgency is not Urgency.P4 else Starts.NOTHING
@@ -320,10 +323,12 @@ class _Reader:
         return CtcaeTerm(
             Routing(
                 RuleId(f"ctcae.{slug}"), routing.version, Mode(routing.mode), routing.organ, tuple(routing.roles),
-                tuple(urgencies), tuple(starts), tuple(self._lift("ctcae_routing.toml", slug, lift) for lift in routing.lifts),
+                tuple(urgencies), tuple(starts),
+                tuple(self._lift("ctcae_routing.toml", slug, lift) for lift in routing.lifts),
             ),
             term.edition, analytes, term.direction == "high",
-            _bands(term, {"always", "below-lln", "baseline-not-high"}), _bands(term, {"always", "below-lln", "baseline-high"}),
+            _bands(term, {"always", "below-lln", "baseline-not-high"}),
+            _bands(term, {"always", "below-lln", "baseline-high"}),
             {self._analyte(file, slug, analyte): grade for analyte, grade in term.from_grade.items()},
         )  # fmt: skip
 
@@ -405,7 +410,7 @@ def _parsed(path: Path) -> dict[str, Any]:
         raise Misconfigured("rules", f"{path}: {problem}") from problem
 
 
-def _sentence(table: str, fault: Any) -> str:
+def _sentence(table: str, fault: ErrorDetails) -> str:
     where = [str(part) for part in fault["loc"]]
     place = table or (where.pop(0) if where else "")
     key = ".".join(where)
@@ -435,7 +440,7 @@ def _looking_back(by_analyte: Mapping[Analyte, Sequence[Rule]]) -> Iterator[Anal
             yield analyte
 
 
-def _near(band: _Band, high: bool) -> tuple[bool, _Bound] | None:
+def _near(band: _Band, *, high: bool) -> tuple[bool, _Bound] | None:
     """Return (strict, bound) of the side nearest to normal."""
     strict, loose = (band.gt, band.ge) if high else (band.lt, band.le)
     if (strict is None) == (loose is None):
@@ -443,7 +448,7 @@ def _near(band: _Band, high: bool) -> tuple[bool, _Bound] | None:
     return (True, strict) if strict is not None else (False, loose) if loose is not None else None
 
 
-def _far(band: _Band, high: bool) -> tuple[bool, _Bound] | None:
+def _far(band: _Band, *, high: bool) -> tuple[bool, _Bound] | None:
     """Return (whether the bound itself lies beyond this band, bound) of the side away from normal."""
     strict, loose = (band.lt, band.gt)[not high], (band.le, band.ge)[not high]
     if strict is not None:
@@ -455,17 +460,17 @@ def _faults_of_bands(term: _Term) -> Iterator[str]:
     """Bands under one condition and reference follow each other without gap or overlap: far bound = next near bound."""
     high = term.direction == "high"
     for band in term.bands:
-        if _near(band, high) is None:
+        if _near(band, high=high) is None:
             yield f"grade {band.grade}: needs exactly one bound nearest to normal, {'gt or ge' if high else 'lt or le'}"
             return
-        if not _near(band, high)[1].model_dump(exclude_none=True):  # type: ignore[index]
+        if not _near(band, high=high)[1].model_dump(exclude_none=True):  # type: ignore[index]
             yield f"grade {band.grade}: a bound needs value, uln, lln or baseline"
             return
     for lower, upper in zip(term.bands, term.bands[1:], strict=False):
-        far = _far(lower, high)
+        far = _far(lower, high=high)
         if far is None:
             continue
-        near = _near(upper, high)
+        near = _near(upper, high=high)
         assert near is not None
         if upper.when != lower.when or upper.grade <= lower.grade:
             yield f"grade {lower.grade}: ends at a bound but no higher grade follows"
@@ -477,7 +482,7 @@ def _bands(term: _Term, conditions: set[str]) -> tuple[Band, ...]:
     """Return the bands that speak under these conditions, highest grade first."""
     bands = []
     for band in term.bands:
-        near = _near(band, term.direction == "high")
+        near = _near(band, high=term.direction == "high")
         if band.when in conditions and near is not None:
             strict, bound = near
             numbers = (_decimal(bound.value), _decimal(bound.uln), _decimal(bound.lln), _decimal(bound.baseline))

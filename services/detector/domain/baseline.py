@@ -8,24 +8,9 @@ from datetime import datetime
 from decimal import Decimal
 
 from services.detector.domain.intervals import UPWARD, ZERO
-from services.detector.domain.results import method_of
+from services.detector.domain.results import METHOD_CODES, method_of
 from services.detector.domain.statements import BaselineKind
 from services.detector.domain.values import Comparator, LabResult
-
-
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """A usable value kept because a later result may be compared with it. `order`: when resulted, for ties."""
-
-    value: Decimal
-    comparator: Comparator | None
-    collected_at: datetime
-    order: datetime
-    low: Decimal | None
-    high: Decimal | None
-    specimen: str | None
-    assay: str | None
-    method: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +24,31 @@ class Baseline:
     high: Decimal | None = None
 
 
-def candidate_of(result: LabResult, at: datetime, low: Decimal | None, high: Decimal | None) -> Candidate:
-    """Keep what a later comparison needs of a usable result."""
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A usable value kept because a later result may be compared with it. `order`: when resulted, for ties."""
+
+    as_baseline: Baseline
+    comparator: Comparator | None
+    collected_at: datetime
+    order: datetime
+    specimen: str | None
+    assay: str | None
+    method: str
+
+    @property
+    def value(self) -> Decimal:
+        """The value to compare with; of a censored one its bound."""
+        return self.as_baseline.value
+
+
+def candidate_of(
+    result: LabResult, at: datetime, low: Decimal | None, high: Decimal | None, kind: BaselineKind
+) -> Candidate:
+    """Keep what a later comparison needs of a usable result; `kind`: of the baseline it may become."""
     assert result.value is not None
     return Candidate(
-        result.value, result.comparator, at, result.resulted_at or result.received_at, low, high,
+        Baseline(kind, result.value, at, low, high), result.comparator, at, result.resulted_at or result.received_at,
         result.specimen, result.assay, method_of(result.analyte, result.code),
     )  # fmt: skip
 
@@ -55,7 +60,8 @@ def is_comparable(candidate: Candidate, result: LabResult) -> bool:
         return False
     if assay != result.assay and assay is not None and result.assay is not None:
         return False
-    return candidate.method == method_of(result.analyte, result.code)
+    method = method_of(result.analyte, result.code) if result.analyte in METHOD_CODES else ""
+    return candidate.method == method
 
 
 def _same_key(one: Candidate, other: Candidate) -> bool:
@@ -114,14 +120,12 @@ def baseline_for(
     """
     if pin is not None:
         return pin
-    kind = BaselineKind.OWN
     found = newest_comparable(own, result) if own else None
     if found is None and provisional:
-        kind = BaselineKind.PROVISIONAL
         found = first_comparable(provisional, result)
     if found is None or found.comparator in UPWARD:
         return None
-    return Baseline(kind, found.value, found.collected_at, found.low, found.high)
+    return found.as_baseline
 
 
 def fold_base(baseline: Baseline | None) -> Decimal | None:

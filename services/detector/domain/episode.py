@@ -133,7 +133,7 @@ def _end_clear_watch(course: Course, evaluation: Evaluation, remeasured: frozens
 
 def end_watch(course: Course, rule_id: str, end: ScopeEnd) -> None:
     """End the watch of one rule."""
-    course.standing.pop(rule_id, None)  # type: ignore[call-overload]
+    course.standing.pop(rule_id, None)
     course.ended[rule_id] = end
     if course.single is not None and course.single.rule_id == rule_id and course.single.ended is None:
         course.single = replace(course.single, ended=end)

@@ -3,21 +3,23 @@
 Law: all results of a moment see what came before it, never each other's baselines.
 """
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from services.detector.domain.baseline import baseline_for
 from services.detector.domain.facts import Moment, Record
 from services.detector.domain.judging import Judgement, Measured, judge
 from services.detector.domain.recovery import is_recovered
-from services.detector.domain.results import UNCORRECTED, limits_of, standing_of
+from services.detector.domain.results import UNCORRECTED, limits_of
 from services.detector.domain.results import Standing as Use
 from services.detector.domain.rules import CtcaeTerm, Rule, Rulebook
 from services.detector.domain.state import Course, Evaluation, Evidence
 from services.detector.domain.statements import Starts
 from services.detector.domain.times import is_day, is_not_after, is_not_before
-from services.detector.domain.values import LabResult
+from services.detector.domain.values import LabResult, Precision
 
 Recovered = dict[str, bool | None]
+Used = tuple[LabResult, Use]
 STRENGTH = {Starts.NOTHING: 0, Starts.SINGLE: 1, Starts.EVERY_3_DAYS: 2}
 
 
@@ -53,7 +55,7 @@ def measure(course: Course, result: LabResult, use: Use, record: Record, rules: 
 
 
 def evaluate(
-    course: Course, moment: Moment, record: Record, rules: Rulebook
+    course: Course, moment: Moment, used: Sequence[Used], record: Record, rules: Rulebook
 ) -> tuple[dict[str, Evaluation], Recovered]:
     """Return the evaluations of the moment that matter, and what its results say about recovery.
 
@@ -64,13 +66,18 @@ def evaluate(
     recovered: Recovered = {}
     phase = course.open_phase()
     looks_at_recovery = phase is not None and moment.at > phase.after
-    for result in moment.results:
-        use = standing_of(result)
+    usual: tuple[bool, bool] | None = None
+    for result, use in used:
         if use is Use.NOTHING:
             continue
-        if not is_in_monitored_time(record, moment.at, result, rules):
+        if result.collected_precision is Precision.DAY:
+            monitored, before = _place(record, moment.at, result, rules)
+        else:
+            if usual is None:
+                usual = _place(record, moment.at, result, rules)
+            monitored, before = usual
+        if not monitored or (result.analyte not in rules.by_analyte and not looks_at_recovery):
             continue
-        before = is_before_dose(record, moment.at, result, rules)
         measured = measure(course, result, use, record, rules, before=before)
         judged: list[tuple[Rule, Judgement]] = []
         for rule in rules.by_analyte.get(result.analyte, ()):
@@ -82,6 +89,11 @@ def evaluate(
         if looks_at_recovery:
             _note_recovery(recovered, measured, judged, rules)
     return evaluations, recovered
+
+
+def _place(record: Record, at: datetime, result: LabResult, rules: Rulebook) -> tuple[bool, bool]:
+    """Return (in monitored time, before the dose): the same for all results of a moment but those of a bare date."""
+    return is_in_monitored_time(record, at, result, rules), is_before_dose(record, at, result, rules)
 
 
 def _take(

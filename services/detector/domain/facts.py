@@ -101,7 +101,7 @@ def record_of(events: Sequence[Event], now: datetime) -> Record:
     """Return what the registry calls among `events` (received by `now`) say together."""
     known = [event for event in events if event.received_at <= now]
     pins = {
-        pin.analyte: Baseline(BaselineKind.PINNED, pin.value, pin.collected_at)
+        str(pin.analyte): Baseline(BaselineKind.PINNED, pin.value, pin.collected_at)
         for pin in _last_per((pin.analyte, pin) for pin in known if isinstance(pin, BaselinePinned))
     }
     enrolment = _last(event for event in known if isinstance(event, Enrolment))
@@ -138,7 +138,14 @@ def facts_of(events: Sequence[Event], now: datetime) -> Facts:
     results = standing_results(versions)
     moments = _moments(results, _gradings(events, now), _acts(events), now)
     later = [at for at in _times(events, results, record) if at > now]
-    return Facts(record, moments, _newest_versions(moments, versions), conflicting, min(later, default=None), _corrected_orders(versions))
+    return Facts(
+        record,
+        moments,
+        _newest_versions(moments, versions),
+        conflicting,
+        min(later, default=None),
+        _corrected_orders(versions),
+    )
 
 
 def _corrected_orders(versions: Iterable[LabResult]) -> tuple[str, ...]:
@@ -147,6 +154,8 @@ def _corrected_orders(versions: Iterable[LabResult]) -> tuple[str, ...]:
 
 def standing_results(versions: Sequence[LabResult]) -> list[LabResult]:
     """Return the current version of every result."""
+    if len({version.result_id for version in versions}) == len(versions) and not _corrected_orders(versions):
+        return list(versions)
     standing: list[LabResult] = []
     for group in by_result(versions).values():
         if len(group) == 1 and not (group[0].status == "C" and group[0].value is None):

@@ -3,20 +3,22 @@
 Law: within a moment accepted levels fall, clear watches end, flags open or join, recovery is judged; acts come last.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from services.detector.domain.baseline import Candidate, candidate_of, with_first, with_newest
+from services.detector.domain.baseline import candidate_of, with_first, with_newest
 from services.detector.domain.calcium import INVOLVED, SPAN
 from services.detector.domain.closing import Closing, close
 from services.detector.domain.episode import join_graded, recover, take_evaluations, take_flags
-from services.detector.domain.evaluation import Recovered, evaluate, is_before_dose
+from services.detector.domain.evaluation import Recovered, Used, evaluate, is_before_dose
 from services.detector.domain.facts import Moment, Record
 from services.detector.domain.recovery import is_over
 from services.detector.domain.results import Standing as Use
 from services.detector.domain.results import limits_of, placed_at, standing_of
 from services.detector.domain.rules import Rulebook
 from services.detector.domain.state import THERE, Course, GradedEvent, GradedFlag, Phase
+from services.detector.domain.statements import BaselineKind
 from services.detector.domain.times import is_day
 from services.detector.domain.values import AdverseEventGraded, EpisodeClosed, LabResult
 
@@ -38,28 +40,25 @@ def add(course: Course, moment: Moment, setting: Setting) -> None:
     """Add the next moment; moments come in order of time."""
     record, rules = setting.record, setting.rules
     if moment.results:
-        evaluations, recovered = evaluate(course, moment, record, rules)
-        usable = _usable(moment)
+        used = [(result, standing_of(result)) for result in moment.results]
+        usable = [result for result, use in used if use is Use.USABLE]
+        evaluations, recovered = evaluate(course, moment, used, record, rules)
         flags = take_evaluations(course, evaluations.values(), frozenset(result.analyte for result in usable))
         take_flags(course, flags, moment.at, rules)
     else:
-        recovered, usable = {}, []
+        recovered, usable, used = {}, [], []
     for grading in moment.gradings:
         _take_grading(course, grading, setting)
     if moment.results:
-        _keep(course, moment, usable, setting)
+        _keep(course, moment, used, setting)
         _count_draw(course, moment, usable, rules)
-        _companions(course, moment, rules)
+        _companions(course, moment.at, used, rules)
     _judge_recovery(course, moment, recovered, rules)
     for act in moment.acts:
         if isinstance(act, EpisodeClosed):
             close(course, act, setting.closings[act.event_id], rules)
         elif (phase := course.open_phase()) is not None:
             course.phase = replace(phase, confirmed_at=act.at)
-
-
-def _usable(moment: Moment) -> list[LabResult]:
-    return [result for result in moment.results if standing_of(result) is Use.USABLE]
 
 
 def _take_grading(course: Course, grading: AdverseEventGraded, setting: Setting) -> None:
@@ -90,45 +89,48 @@ def _is_graded_after_dose(grading: AdverseEventGraded, setting: Setting) -> bool
     return grading.graded_at > record.dose_at
 
 
-def _keep(course: Course, moment: Moment, usable: list[LabResult], setting: Setting) -> None:
+def _keep(course: Course, moment: Moment, used: Sequence[Used], setting: Setting) -> None:
     """Keep what later moments compare with: baselines, previous values, when each analyte was last usable, series."""
     record, rules = setting.record, setting.rules
     at = moment.at
-    for result in usable:
+    early = record.dose_at is not None and (record.dose_by_day or at <= record.dose_at + rules.baseline.after_dose)
+    for result, use in used:
+        if use is Use.NOTHING:
+            continue
+        _keep_point(course, result, at, use)
+        if use is not Use.USABLE:
+            continue
         analyte = result.analyte
         course.usable_at[analyte] = at
-        looked_back = analyte in rules.looks_back
-        early = record.dose_at is not None and at <= record.dose_at + rules.baseline.after_dose
-        if early or looked_back or record.dose_by_day:
+        if analyte in rules.looks_back:
             low, high = limits_of(result, rules.limits, record.sex)
-            candidate = candidate_of(result, at, low, high)
-            if looked_back:
-                course.previous[analyte] = with_newest(course.previous.get(analyte, ()), candidate)
-            _keep_baseline(course, result, candidate, at, setting)
-    for result in moment.results:
-        _keep_point(course, result, at)
+            candidate = candidate_of(result, at, low, high, BaselineKind.NONE)
+            course.previous[analyte] = with_newest(course.previous.get(analyte, ()), candidate)
+        if early:
+            _keep_baseline(course, result, at, setting)
     if course.calcium or any(result.analyte in INVOLVED for result in moment.results):
         kept = [old for old in course.calcium if at - placed_at(old) <= SPAN]
         new = [r for r in moment.results if r.analyte in INVOLVED and not r.result_id.endswith("~corrected")]
         course.calcium = (*kept, *new)
 
 
-def _keep_baseline(course: Course, result: LabResult, candidate: Candidate, at: datetime, setting: Setting) -> None:
+def _keep_baseline(course: Course, result: LabResult, at: datetime, setting: Setting) -> None:
     record, rules = setting.record, setting.rules
     if record.dose_at is None:
         return
     analyte = result.analyte
+    low, high = limits_of(result, rules.limits, record.sex)
     if is_before_dose(record, at, result, rules):
         if at >= record.dose_at - rules.baseline.before_dose:
-            course.own[analyte] = with_newest(course.own.get(analyte, ()), candidate)
+            own = candidate_of(result, at, low, high, BaselineKind.OWN)
+            course.own[analyte] = with_newest(course.own.get(analyte, ()), own)
     elif at <= record.dose_at + rules.baseline.after_dose:
-        course.provisional[analyte] = with_first(course.provisional.get(analyte, ()), candidate)
+        provisional = candidate_of(result, at, low, high, BaselineKind.PROVISIONAL)
+        course.provisional[analyte] = with_first(course.provisional.get(analyte, ()), provisional)
 
 
-def _keep_point(course: Course, result: LabResult, at: datetime) -> None:
-    use = standing_of(result)
-    if use is Use.NOTHING or result.value is None:
-        return
+def _keep_point(course: Course, result: LabResult, at: datetime, use: Use) -> None:
+    assert result.value is not None
     length = MARKER_SERIES_LENGTH if result.analyte == "FERRITIN" else SERIES_LENGTH
     kept = course.series.get(result.analyte, ())
     course.series[result.analyte] = (
@@ -162,21 +164,17 @@ def _count_draw(course: Course, moment: Moment, usable: list[LabResult], rules: 
     )
 
 
-def _panel(panel: dict[str, str], companions: list[tuple[str, datetime, str]]) -> dict[str, str]:
+def _panel(panel: dict[str, str], companions: Sequence[tuple[str, datetime, str]]) -> dict[str, str]:
     for analyte, _, status in companions:
         if panel.get(analyte) != THERE:
             panel[analyte] = status
     return panel
 
 
-def _companions(course: Course, moment: Moment, rules: Rulebook) -> None:
+def _companions(course: Course, at: datetime, used: Sequence[Used], rules: Rulebook) -> None:
     """Remember what was reported around the draw, values or not, so that the panel's gaps can be told."""
-    at = moment.at
     span = rules.retest.draw_span
-    new = [
-        (result.analyte, at, THERE if standing_of(result) is Use.USABLE else result.status)
-        for result in moment.results
-    ]
+    new = [(str(result.analyte), at, THERE if use is Use.USABLE else result.status) for result, use in used]
     course.nearby = (*(near for near in course.nearby if near[1] >= at - span), *new)
     phase = course.open_phase()
     if phase is not None and phase.drawn_at and at <= phase.drawn_at[-1] + span:
@@ -201,5 +199,3 @@ def _runs(phase: Phase, recovered: Recovered, at: datetime) -> dict[str, tuple[d
         elif verdict:
             runs[analyte] = (runs[analyte][0] if analyte in runs else at, at)
     return runs
-
-

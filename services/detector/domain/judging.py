@@ -19,9 +19,12 @@ from services.detector.domain.values import LabResult
 ONE_STEP_UP = {Urgency.P4: Urgency.P3, Urgency.P3: Urgency.P2, Urgency.P2: Urgency.P1, Urgency.P1: Urgency.P1}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Measured:
-    """A result with everything it is compared with; `previous` are earlier usable values of the same analyte."""
+    """A result with everything it is compared with; `previous` are earlier usable values of the same analyte.
+
+    Never changed once made; not frozen because one is made per result, and freezing costs as much as judging.
+    """
 
     result: LabResult
     standing: Standing

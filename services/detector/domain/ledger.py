@@ -92,7 +92,7 @@ class Speaker:
     def _episode_id(self) -> str | None:
         return self.thread.episode_id if self.thread is not None and self.thread.is_open else None
 
-    def speak(self, monitored: bool) -> datetime | None:
+    def speak(self, *, monitored: bool) -> datetime | None:
         """Say the difference; return when time alone will next change the plan."""
         standing = self.acc.standing if monitored else {}
         for rule_id in [rule_id for rule_id in self.alerts if self._is_over(rule_id, standing.get(rule_id))]:
@@ -194,9 +194,7 @@ class Speaker:
 
     def _publish(self, said: SaidPlan, status: PlanStatus, reason: str) -> None:
         self.plan_seq += 1
-        plan = replace(
-            said.plan, seq=self.plan_seq, status=status, reason=reason, decided_at=self.now, late=False
-        )
+        plan = replace(said.plan, seq=self.plan_seq, status=status, reason=reason, decided_at=self.now, late=False)
         self.effects.append(PublishPlan(plan))
         self.plan = replace(said, plan=plan)
 

@@ -26,7 +26,7 @@ from services.detector.domain.values import (
     PatientRef,
     ResultId,
 )
-from services.detector.domain.versions import may_move, without_repeats
+from services.detector.domain.versions import kept_versions, may_move
 
 TOLERATED_SKEW = timedelta(minutes=5)
 """Between the clocks of ingest and detector: what was received a moment "ahead" of `now` exists."""
@@ -35,7 +35,7 @@ IDENTITY_CONFLICT = "identity_conflict"
 MERGE_UNSUPPORTED = "merge_unsupported"
 
 
-class NeedsHistory(Exception):  # noqa: N818 - a request, not an error
+class NeedsHistory(Exception):
     """The step cannot be made from the head alone: load all earlier facts of the patient and ask again."""
 
 
@@ -174,10 +174,10 @@ def _grow(head: Head, results: Sequence[LabResult], setting: Setting) -> tuple[H
         by_time.setdefault(placed_at(result), []).append(result)
     before, newest_at, newest, sealed = head.before, head.newest_at, head.newest, head.is_sealed
     if newest_at is not None and newest_at in by_time:
-        newest = without_repeats((*newest, *by_time.pop(newest_at)))
+        newest = kept_versions((*newest, *by_time.pop(newest_at)))
     after = before if sealed or newest_at is None else extend(before, _moment(newest_at, newest, before), setting)
     for at in sorted(by_time):
-        before, newest_at, newest, sealed = after, at, without_repeats(by_time[at]), False
+        before, newest_at, newest, sealed = after, at, kept_versions(by_time[at]), False
         after = extend(before, _moment(at, newest, before), setting)
     return replace(head, before=before, newest_at=newest_at, newest=newest, is_sealed=sealed), after
 
@@ -221,7 +221,7 @@ def _refold(head: Head, known: Sequence[Event], new: Sequence[Event], rules: Rul
         head.patient_ref, now, rules.fingerprint, facts.record,
         folded.after if sealed else folded.before,
         newest.at if newest is not None else None,
-        () if sealed else without_repeats(facts.newest_versions),
+        () if sealed else kept_versions(facts.newest_versions),
         sealed, facts.next_at, facts.corrected_orders, head.ledger,
     )  # fmt: skip
     return _speak(grown, folded.after, new, rules, now, dead)
@@ -236,10 +236,9 @@ def _speak(
     dead: tuple[tuple[Event, str], ...],
 ) -> Decision:
     speaker = Speaker(head.patient_ref, head.ledger, head.record, after, rules, now)
-    plan_at = speaker.speak(head.record.is_monitored())
+    plan_at = speaker.speak(monitored=head.record.is_monitored())
     merges = tuple((event, MERGE_UNSUPPORTED) for event in events if isinstance(event, PatientMerged))
     wake_at = min((at for at in (plan_at, head.next_fact_at) if at is not None), default=None)
     return Decision(
         replace(head, ledger=speaker.ledger()), tuple(speaker.effects), wake_at, tuple(events), (*dead, *merges)
     )
-

@@ -19,14 +19,21 @@ def is_recovered(measured: Measured, terms: Sequence[Judgement], rules: Recovery
         return _by_limits(measured, rules)
     if measured.result.analyte == "FERRITIN":
         return _by_ferritin(measured, rules)
-    return _by_terms(terms)
+    return _by_terms(terms, censored=measured.result.comparator is not None)
 
 
-def _by_terms(terms: Sequence[Judgement]) -> bool | None:
-    """For each CTCAE term grade <= 1 or <= the baseline grade, which is a level of at most 1."""
+def _by_terms(terms: Sequence[Judgement], *, censored: bool) -> bool | None:
+    """For each CTCAE term grade <= 1 or <= the baseline grade, which is a level of at most 1.
+
+    A bound such as `<50` may leave open whether it is grade 0 or 1; whatever it stands for is recovered all the same.
+    """
     if any(term.level > 1 for term in terms):
         return False
-    return True if terms and all(term.level == term.ceiling for term in terms) else None
+    if not terms:
+        return None
+    if censored:
+        return True if all(term.ceiling <= 1 for term in terms) else None
+    return True if all(term.level == term.ceiling for term in terms) else None
 
 
 def _by_ferritin(measured: Measured, rules: RecoveryRules) -> bool | None:

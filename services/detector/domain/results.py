@@ -57,9 +57,10 @@ def _is_time_doubtful(result: LabResult) -> bool:
 
 def placed_at(result: LabResult) -> datetime:
     """Return the instant at which a result counts: its collection, or where that is in doubt when it was resulted."""
-    if result.collected_at is None or _is_time_doubtful(result):
+    collected_at = result.collected_at
+    if collected_at is None or result.collected_precision is Precision.UNKNOWN or "time-suspect" in result.remarks:
         return result.resulted_at or result.received_at
-    return result.collected_at
+    return collected_at
 
 
 def order_of(result: LabResult) -> tuple[datetime, datetime, Decimal]:

@@ -20,7 +20,7 @@ REPEAT = "single-repeat"
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """One asked draw. `scope`: natural key of the plan; `opened_at`: of its scope; `since`: what the clock counts from."""
+    """One asked draw. `scope`: key of the plan; `opened_at`: of its scope; `since`: what the clock counts from."""
 
     kind: PlanKind
     scope: str

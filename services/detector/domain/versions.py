@@ -53,6 +53,17 @@ def without_repeats(versions: Iterable[LabResult]) -> tuple[LabResult, ...]:
     return tuple(sorted(first.values(), key=lambda v: (_order(v), repr(content_of(v)))))
 
 
+def kept_versions(versions: Sequence[LabResult]) -> tuple[LabResult, ...]:
+    """Return the versions without repeats, in an order that does not depend on arrival, for the head."""
+    if len({version.result_id for version in versions}) == len(versions):
+        return tuple(sorted(versions, key=_result_id))
+    return without_repeats(versions)
+
+
+def _result_id(version: LabResult) -> str:
+    return version.result_id
+
+
 def _brought(version: LabResult) -> tuple[datetime, bool, str]:
     return version.received_at, version.backfill, version.source
 
