@@ -98,16 +98,15 @@ class Story:
                          at=iso(at(when)))  # fmt: skip
 
 
-ANALYTES = ("FERRITIN", "ALT", "CREATININE", "HEMOGLOBIN", "POTASSIUM", "BILIRUBIN_TOTAL")
-NORMAL = {
-    "FERRITIN": 80.0,
-    "ALT": 25.0,
-    "CREATININE": 70.0,
-    "HEMOGLOBIN": 140.0,
-    "POTASSIUM": 4.2,
-    "BILIRUBIN_TOTAL": 12.0,
-}
-WORSE = {"FERRITIN": 1, "ALT": 1, "CREATININE": 1, "HEMOGLOBIN": -1, "POTASSIUM": 1, "BILIRUBIN_TOTAL": 1}
+NORMAL: Mapping[str, tuple[float, int]] = {
+    "FERRITIN": (80.0, 1), "ALT": (25.0, 1), "AST": (24.0, 1), "ALP": (80.0, 1), "BILIRUBIN_TOTAL": (12.0, 1),
+    "CREATININE": (70.0, 1), "HEMOGLOBIN": (140.0, -1), "PLATELETS": (220.0, -1), "NEUTROPHILS": (4.0, -1),
+    "POTASSIUM": (4.2, 1), "SODIUM": (140.0, -1), "CALCIUM_TOTAL": (2.3, 1), "ALBUMIN": (44.0, -1),
+    "FIBRINOGEN": (3.0, -1), "EOSINOPHILS": (0.2, 1), "GLUCOSE": (5.0, 1), "GLUCOSE_FASTING": (5.0, -1),
+}  # fmt: skip
+"""A usual value, and the direction of harm."""
+GENTLE = frozenset({"HEMOGLOBIN", "POTASSIUM", "SODIUM", "CALCIUM_TOTAL", "ALBUMIN", "GLUCOSE_FASTING"})
+OFTEN = ("FERRITIN", "ALT", "CREATININE", "HEMOGLOBIN", "POTASSIUM", "BILIRUBIN_TOTAL")
 
 
 def random_story(seed: int, draws: int = 24) -> Story:
@@ -117,21 +116,17 @@ def random_story(seed: int, draws: int = 24) -> Story:
     if rng.random() < 0.15:
         story.enrolled(status=rng.choice(["completed", "withdrawn"]), received="2026-03-20 12:00")
     moment = at("2025-12-28 08:00") + timedelta(hours=rng.randrange(0, 96))
-    factor = dict.fromkeys(ANALYTES, 1.0)
+    analytes = OFTEN if rng.random() < 0.5 else ("FERRITIN", *rng.sample(sorted(set(NORMAL) - {"FERRITIN"}), 6))
+    factor = dict.fromkeys(analytes, 1.0)
     restless, calm = rng.choice([(0.2, 0.1), (0.05, 0.3), (0.03, 0.3), (0.1, 0.4)])
-    baseline = {
-        a: NORMAL[a] * rng.choice([0.8, 1.0, 1.0, 1.2, 2.4 if a in ("ALT", "FERRITIN") else 1.1]) for a in ANALYTES
-    }
+    baseline = {a: NORMAL[a][0] * rng.choice([0.8, 1.0, 1.0, 1.2, 0.95 if a in GENTLE else 2.4]) for a in analytes}
     for number in range(draws):
         if rng.random() < calm:
-            factor = dict.fromkeys(ANALYTES, 1.0)
-        for a in ANALYTES:
+            factor = dict.fromkeys(analytes, 1.0)
+        for a in analytes:
             if rng.random() < restless:
-                steps = (
-                    (1.0, 1.1, 1.25, 1.45, 1.7) if a in ("HEMOGLOBIN", "POTASSIUM") else (1.3, 1.6, 2.0, 3.0, 5.0, 9.0)
-                )
-                factor[a] = rng.choice(steps)
-        chosen = [a for a in ANALYTES if rng.random() < (0.85 if a == "FERRITIN" else 0.6)]
+                factor[a] = rng.choice((1.05, 1.12, 1.25, 1.45, 1.7) if a in GENTLE else (1.3, 1.6, 2.0, 3.0, 5.0, 9.0))
+        chosen = [a for a in analytes if rng.random() < (0.85 if a == "FERRITIN" else 0.6)]
         values = {a: _value(rng, a, baseline[a], factor[a]) for a in chosen}
         if values:
             _report(rng, story, moment, values, number)
@@ -142,8 +137,9 @@ def random_story(seed: int, draws: int = 24) -> Story:
 
 
 def _value(rng: random.Random, analyte: str, baseline: float, factor: float) -> str:
-    scale = factor if WORSE[analyte] > 0 else 1 / factor
-    text = f"{baseline * scale * rng.choice([0.95, 1.0, 1.0, 1.05]):.1f}"
+    scale = factor if NORMAL[analyte][1] > 0 else 1 / factor
+    noise = rng.choice([0.99, 1.0, 1.01] if analyte in GENTLE else [0.95, 1.0, 1.0, 1.05])
+    text = f"{baseline * scale * noise:.2f}"
     return rng.choice([""] * 40 + [">", "<"]) + text
 
 

@@ -292,12 +292,29 @@ def _corrected_calcium(readings: list[Reading]) -> list[Reading]:
             later = max(total, albumin, key=lambda r: r.at)
             doubt = next((k for k in ("time-doubtful", "doubtful") if k in (total.kind, albumin.kind)), "usable")
             value = total.value + Decimal("0.02") * (Decimal(40) - albumin.value)
-            made.append(_as_corrected(total, value=value, at=later.at, kind=doubt, never_low=False))
+            made.append(
+                _as_corrected(
+                    total, value=value, at=later.at, kind=doubt, never_low=False, resulted_at=albumin.resulted_at
+                )
+            )
         else:
-            made.append(_as_corrected(total, value=total.value, at=total.at, kind="doubtful", never_low=True))
+            made.append(
+                _as_corrected(
+                    total,
+                    value=total.value,
+                    at=total.at,
+                    kind="doubtful",
+                    never_low=True,
+                    resulted_at=total.resulted_at,
+                )
+            )
     return made
 
 
-def _as_corrected(total: Reading, *, value: Decimal, at: datetime, kind: str, never_low: bool) -> Reading:
-    return replace(total, analyte="CALCIUM_CORRECTED", value=value, at=at, kind=kind, never_low=never_low,
-                   result_id=f"{total.result_id}:corrected", method=None)  # fmt: skip
+def _as_corrected(
+    total: Reading, *, value: Decimal, at: datetime, kind: str, never_low: bool, resulted_at: datetime
+) -> Reading:
+    seen = max(total.resulted_at, resulted_at)
+    name = f"{total.result_id}:corrected"
+    return replace(total, result_id=name, analyte="CALCIUM_CORRECTED", method=None, value=value, at=at, kind=kind,
+                   resulted_at=seen, never_low=never_low)  # fmt: skip

@@ -5,7 +5,7 @@ what a closure had not yet received (4.6), panel lists.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from zoneinfo import ZoneInfo
@@ -253,25 +253,18 @@ class Oracle:
 
     def take_flags(self, at: datetime, flags: list[Evaluation], rows: list[Reading]) -> None:
         before = self.p.first_dose is None or (bool(rows) and all(self.before_first_dose(r) for r in rows))
+        gradings = self.new_gradings(at)
         if before:
-            for f in flags:
-                if f.urgency == "P1" and not f.rule.startswith("ferritin."):
-                    self.join(self.watches, f)
-            gradings = []
-        else:
-            gradings = self.new_gradings(at)
-            starting = [f for f in flags if f.starts == STARTS_3_DAYS]
-            if self.episode is None and (starting or gradings):
-                self.open(at, by_flag=bool(starting))
-            if self.episode is not None:
-                for f in flags:
-                    self.join(self.episode.standing, f)
-                    if f.starts == STARTS_3_DAYS:
-                        self.episode.starting.setdefault(f.rule, set()).update(f.inputs)
-                self.episode.adverse |= {g["adverse_event_id"] for g in gradings}
-            else:
-                for f in flags:
-                    self.join(self.watches, f)
+            flags = [replace(f, starts=STARTS_NOTHING) for f in flags if f.urgency == "P1" and f.rule != RISE]
+        starting = [f for f in flags if f.starts == STARTS_3_DAYS]
+        if self.episode is None and (starting or gradings):
+            self.open(at, by_flag=bool(starting))
+        for f in flags:
+            self.join(self.watches if self.episode is None else self.episode.standing, f)
+            if self.episode is not None and f.starts == STARTS_3_DAYS:
+                self.episode.starting.setdefault(f.rule, set()).update(f.inputs)
+        if self.episode is not None:
+            self.episode.adverse |= {g["adverse_event_id"] for g in gradings}
         for g in self.p.gradings:
             if instant(g["graded_at"]) == at:
                 worst = max(self.newest_grading.get(g["adverse_event_id"], (0, 0))[1], g["grade"])
@@ -342,7 +335,10 @@ class Oracle:
             if r.never_low and slug == "hypocalcemia-corrected":
                 return None
             least = max(1, baseline_grade(slug, r.analyte, base))
-            worse = [met for k, met in grades(slug, r, base).items() if k > least]
+            found = grades(slug, r, base)
+            if r.comparator is None and None in found.values() and True not in found.values():
+                return None  # ungradable for want of a limit: what looks recovered is skipped
+            worse = [met for k, met in found.items() if k > least]
             verdicts.append(both(*((False if m is True else None if m is None else True) for m in worse)))
         return both(*verdicts)
 

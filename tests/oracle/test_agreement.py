@@ -13,7 +13,7 @@ from tests.oracle.cases import SITE, Event, Story, random_story
 from tests.oracle.driver import Patient, rulebook
 from tests.oracle.oracle import decide
 
-PATIENTS = 150
+PATIENTS = 60
 
 
 @pytest.fixture(scope="module")
