@@ -11,7 +11,7 @@ from services.common.inbox import Source
 from services.detector.domain.patient import Head, NeedsHistory, decide, needs_history
 from services.detector.domain.rules import Rulebook
 from services.detector.domain.statements import Action, Alert, Mode, Plan, PublishPlan, SayAlert
-from services.detector.domain.values import Event, LabReport
+from services.detector.domain.values import Event, LabReport, ResultId
 from services.detector.rulebook import load
 from services.detector.translate.incoming import read
 from tests.oracle.cases import REF, SITE
@@ -32,7 +32,7 @@ class Patient:
     head: Head | None = None
     facts: list[Event] = field(default_factory=list)
     known: set[str] = field(default_factory=set)
-    results: set[str] = field(default_factory=set)
+    results: set[ResultId] = field(default_factory=set)
     said: list[Alert] = field(default_factory=list)
     plans: dict[str, Plan] = field(default_factory=dict)
     wake_at: datetime | None = None
@@ -57,7 +57,7 @@ class Patient:
         raise AssertionError("the patient never comes to rest")
 
     def _step(self, events: list[Event], now: datetime) -> None:
-        ids = {str(r.result_id) for e in events if isinstance(e, LabReport) for r in e.results}
+        ids = {r.result_id for e in events if isinstance(e, LabReport) for r in e.results}
         history = self.facts if needs_history(self.head, events, known_results=ids & self.results) else None
         try:
             decision = decide(self.head, events, history=history, rules=self.rules, now=now)
