@@ -80,7 +80,7 @@ def take_alert(acting: Acting, alert: Alert) -> str:
     if step is not None:
         moved, effects = step
         ladders.save(acting.db, moved)
-        Teller(acting, moved, alert, before).perform(effects)
+        Teller(acting, moved, alert, before, is_new=True).perform(effects)
     if reason is Reason.SHADOW:
         _not_told(acting, alert)
     return "applied"

@@ -38,7 +38,7 @@ class Entry:
     def told_id(self) -> str:
         """The same fact has the same id, however often it is written; not told is a fact per telling."""
         subject = self.alert_id or self.plan_id or ""
-        telling = self.item_id or f"{self.role}|{self.reason}|{self.step}|{self.at.isoformat()}"
+        telling = self.item_id or f"{self.role}|{self.channel}|{self.reason}|{self.step}|{self.at.isoformat()}"
         return stable_id("told", subject, str(self.seq), self.person_id or "", telling, self.result)
 
 

@@ -58,7 +58,8 @@ def put(db: Connection, items: Iterable[Item]) -> int:
     new = 0
     for item in items:
         values = {name: getattr(item, name) for name in Item.__dataclass_fields__} | {"state": State.WAITING}
-        new += db.execute(insert_for(db)(notifications).on_conflict_do_nothing(), values).rowcount
+        insert = insert_for(db)(notifications).on_conflict_do_nothing().returning(notifications.c.item_id)
+        new += db.execute(insert, values).first() is not None  # psycopg's row count of an insert is not known
     return new
 
 

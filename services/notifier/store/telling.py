@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import assert_never
 
@@ -32,8 +33,10 @@ from services.notifier.translate import delivery, facts
 class Teller:
     """Performs the effects of one step of one alert's ladder, in order, in one transaction."""
 
-    def __init__(self, acting: Acting, ladder: Ladder, alert: Alert, before: Alert | None = None) -> None:
-        self._acting, self._ladder, self._alert = acting, ladder, alert
+    def __init__(
+        self, acting: Acting, ladder: Ladder, alert: Alert, before: Alert | None = None, *, is_new: bool = False
+    ) -> None:
+        self._acting, self._ladder, self._alert, self._is_new = acting, ladder, alert, is_new
         self._payload = json.dumps(
             {
                 "alert": alert.model_dump(mode="json"),
@@ -169,7 +172,7 @@ class Teller:
     def _settled(self, telling: Telling) -> datetime:
         """After an outage what was decided long ago waits a little: what has ended meanwhile is then never said."""
         acting, catching_up = self._acting, self._acting.site.rules.catching_up
-        stale = acting.now - self._alert.decided_at > catching_up.stale_after
+        stale = self._is_new and acting.now - self._alert.decided_at > catching_up.stale_after
         return max(telling.at, acting.now + catching_up.waits) if stale else telling.at
 
     def _grant(self, person_id: str) -> None:
@@ -194,12 +197,12 @@ class Teller:
         self._cancelled = queue.cancel(acting.db, alert.alert_id, reason, acting.now)
         dropped = digests.drop(acting.db, alert.alert_id, reason)
         for item in self._cancelled:
-            self._not_told(item.person_id, item.role, reason)
+            self._not_told(item.person_id, item.role, item.channel, reason)
         for line in dropped:
-            self._not_told(line.person_id, line.role, reason)
+            self._not_told(line.person_id, line.role, None, reason)
 
-    def _not_told(self, person_id: str, role: str, reason: str) -> None:
-        people_told.record(self._acting.db, [self._entry(reason, person_id, role)])
+    def _not_told(self, person_id: str, role: str, channel: str | None, reason: str) -> None:
+        people_told.record(self._acting.db, [replace(self._entry(reason, person_id, role), channel=channel)])
         self._acting.count("suppressed", "cancelled")
 
     def _requeue(self) -> None:

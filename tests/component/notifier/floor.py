@@ -32,6 +32,7 @@ from tests.support.worklist import an_alert
 KEY = b"a key of the tests, thirty-two bytes."
 NOW = datetime.fromisoformat("2026-03-04T02:00:00+00:00")
 LEASE = timedelta(seconds=20)
+ARRIVED = sent("250")
 
 
 @dataclass(slots=True)
@@ -78,7 +79,7 @@ class Floor:
                 for item in queue.take(db, channel, self.now, limit, LEASE)
             ]
 
-    def answer(self, item: Item, outcome: Outcome = sent("250")) -> None:
+    def answer(self, item: Item, outcome: Outcome = ARRIVED) -> None:
         """Write what became of an attempt."""
         with self.acting() as acting:
             settle(acting, item, outcome, 0.01, 0.5, self.now)

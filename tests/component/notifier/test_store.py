@@ -20,7 +20,7 @@ BOTH = {("li", "pager"), ("li", "mail"), ("wang", "pager"), ("wang", "mail")}
 
 
 @pytest.fixture
-def floor(store_url: str, tmp_path: Path) -> Iterator[Floor]:  # noqa: F811
+def floor(store_url: str, tmp_path: Path) -> Iterator[Floor]:
     floor = open_floor(store_url, tmp_path / "site")
     yield floor
     floor.engine.dispose()
@@ -363,8 +363,13 @@ def test_queued_messages_equal_the_sum_of_their_states(floor: Floor) -> None:
 def test_a_transaction_that_fails_leaves_nothing_behind(floor: Floor) -> None:
     floor.alert()
     item = floor.take()[0]
-    with pytest.raises(ZeroDivisionError), floor.acting() as acting:
-        settle(acting, item, sent("250"), 0.1, 0.5, floor.now)
-        raise ZeroDivisionError
+
+    def killed() -> None:
+        with floor.acting() as acting:
+            settle(acting, item, sent("250"), 0.1, 0.5, floor.now)
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        killed()
     assert floor.deliveries() == []
     assert KEY not in str(floor.bench).encode()
