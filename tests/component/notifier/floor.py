@@ -23,7 +23,6 @@ from services.notifier.metrics import Metrics
 from services.notifier.rulebook.site import SiteFiles
 from services.notifier.store import acknowledge, queue
 from services.notifier.store.acting import Acting, Topics, alert_token
-from services.notifier.store.opening import open_store
 from services.notifier.store.queue import Item
 from services.notifier.store.tables import escalations, outbox, told
 from tests.support.site import SitePlan, write_site
@@ -121,10 +120,10 @@ class Floor:
         return [Delivery.model_validate(json.loads(row.value or b"")) for row in rows]
 
 
-def open_floor(url: str, folder: Path, **plan: Any) -> Floor:
-    """Return a floor on a fresh store."""
+def open_floor(engine: Engine, folder: Path, **plan: Any) -> Floor:
+    """Return a floor on an empty store."""
     write_site(folder, SitePlan(smtp_port=2525, **plan))
-    return Floor(open_store(url), SiteFiles(folder))
+    return Floor(engine, SiteFiles(folder))
 
 
 def whom(items: list[Item]) -> set[tuple[str, str]]:

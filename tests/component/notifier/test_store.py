@@ -3,27 +3,44 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from sqlalchemy import URL, Engine, update
 
 from services.notifier.adapters.port import refused, retry, sent
 from services.notifier.app.results import settle
 from services.notifier.store import queue
 from services.notifier.store.acknowledge import Acknowledged, AlreadyBy, Ended, Expired, Superseded, Unknown
 from services.notifier.store.ladders import without_step
+from services.notifier.store.opening import open_store
+from services.notifier.store.tables import escalations, metadata, outbox
 from tests.component.notifier.floor import KEY, LEASE, Floor, open_floor, whom
-from tests.support.stores import store_url
+from tests.support.stores import DATABASES, fresh_postgres
 from tests.support.worklist import a_plan
-
-__all__ = ["store_url"]
 
 QUARTER = timedelta(minutes=15)
 BOTH = {("li", "pager"), ("li", "mail"), ("wang", "pager"), ("wang", "mail")}
 
 
+@pytest.fixture(scope="module", params=DATABASES)
+def engine(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+    """One store for all tests of this file, emptied for each."""
+    if request.param == "sqlite":
+        engine = open_store(f"sqlite:///{tmp_path_factory.mktemp('store')}/store.db")
+        yield engine
+        engine.dispose()
+    else:
+        server: URL = request.getfixturevalue("postgres_server")
+        for url in fresh_postgres(server.render_as_string(hide_password=False)):
+            engine = open_store(url)
+            yield engine
+            engine.dispose()
+
+
 @pytest.fixture
-def floor(store_url: str, tmp_path: Path) -> Iterator[Floor]:
-    floor = open_floor(store_url, tmp_path / "site")
-    yield floor
-    floor.engine.dispose()
+def floor(engine: Engine, tmp_path: Path) -> Floor:
+    with engine.begin() as db:
+        for table in reversed(metadata.sorted_tables):
+            db.execute(table.delete())
+    return open_floor(engine, tmp_path / "site")
 
 
 def test_a_p1_pages_and_mails_everybody_who_holds_the_role(floor: Floor) -> None:
@@ -302,8 +319,6 @@ def test_after_an_outage_what_was_decided_long_ago_and_has_ended_is_never_said(f
 
 def test_an_unreadable_record_is_a_dead_letter_without_its_content(floor: Floor) -> None:
     floor.record("alerts.v1", b'{"alert_id": "a1", "patient_ref": "K7QF", "name": "secret"}')
-    from services.notifier.store.tables import outbox
-
     with floor.engine.begin() as db:
         (row,) = outbox.unsaid(db)
     assert row.topic == "alerts.v1.dead"
@@ -332,10 +347,6 @@ def test_a_channel_that_the_site_gave_up_is_refused_and_the_ladder_goes_on(floor
 
 
 def test_the_auditor_sees_an_alert_without_next_step(floor: Floor) -> None:
-    from sqlalchemy import update
-
-    from services.notifier.store.tables import escalations
-
     floor.alert()
     with floor.engine.begin() as db:
         assert without_step(db) == 0
