@@ -178,3 +178,31 @@ def test_one_number_with_two_birth_dates_makes_two_reports_to_be_compared() -> N
 
 def test_a_representation_of_a_report_shows_no_value() -> None:
     assert "812" not in repr(published(a_message()).reports)
+
+
+def test_nothing_of_one_patient_is_carried_to_the_next() -> None:
+    other = A_PATIENT.replace("P000123", "P000999")
+    first = [
+        an_order(),
+        an_observation(),
+        "ORC|RE||F1^OTHER",
+        other,
+        "NTE|1|L|haemolysed",
+        an_order(filler=""),
+        an_observation(),
+    ]
+    _, report = published(a_message(*first)).reports
+    alone = result_of(a_message(an_order(filler=""), an_observation(), patient=other))
+    assert report.results == (alone,)
+
+
+def test_a_time_said_oddly_is_doubted_even_where_it_is_possible() -> None:
+    result = result_of(a_message(an_order(collected="20260118240000"), an_observation()))
+    assert result.collected_at == datetime(2026, 1, 18, 16, 0, tzinfo=UTC)
+    assert result.remarks == (Remark.TIME_SUSPECT,)
+
+
+def test_the_order_of_observations_says_nothing() -> None:
+    ferritin, alt = an_observation(), an_observation("30", code=ALT, unit="U/L")
+    one, two = (published(a_message(an_order(), *pair)).reports[0] for pair in ((ferritin, alt), (alt, ferritin)))
+    assert one.event_id == two.event_id
