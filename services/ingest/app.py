@@ -4,6 +4,7 @@ Conservation: every frame ends in exactly one of published, ignored, acknowledge
 """
 
 import asyncio
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -46,6 +47,7 @@ JSON = "application/json"
 INTERNAL = "internal_error"
 
 log = structlog.get_logger("ingest")
+frames_log = logging.getLogger("ingest")
 
 
 class Log(Protocol):
@@ -223,6 +225,24 @@ class Ingest:
     def _conclude(self, reading: FrameReading, settled: "asyncio.Future[Reply]") -> None:
         settled.set_result(reading.reply)
         self._count.frame(reading.outcome, reading.reply.source)
+        for message in messages_of(reading.outcome):
+            self._tell(reading, message)
+
+    def _tell(self, reading: FrameReading, message: Outcome) -> None:
+        """One line per message that a person may ask about; what went smoothly is counted, and told at level debug."""
+        source = reading.reply.source
+        match message:
+            case Published() if not message.quarantined:
+                if frames_log.isEnabledFor(logging.DEBUG):
+                    refs = [report.patient_ref for report in message.reports]
+                    log.debug("published", source=source, type=message.header.message_type, refs=refs)
+            case Published() | Ignored() if message.quarantined:
+                reasons = sorted({quarantined.reason for quarantined in message.quarantined})
+                log.info("results quarantined", source=source, type=message.header.message_type, reasons=reasons)
+            case Refused():
+                log.warning("refused", source=source, reason=message.reason, position=message.position)
+            case _:
+                pass
 
     # --- registry
 
