@@ -104,5 +104,5 @@ def recording(patients: int, draws: int, until: datetime, *, rising_every: int =
     for draw in range(draws):
         at = until - timedelta(hours=draws - draw)
         for patient in range(patients):
-            rises = draw >= 3 and patient % rising_every == 0  # noqa: PLR2004 - two before the dose, one after it
+            rises = draw >= 3 and patient % rising_every == 0  # two draws before the dose, one after it
             yield report(patient, draw, at + timedelta(seconds=patient), rises=rises, dice=dice)

@@ -46,7 +46,7 @@ class Ward:
         return KafkaSettings(
             bootstrap_servers=self.bootstrap,
             partitions=self.partitions,
-            TOPIC_PREFIX=self.prefix,  # type: ignore[call-arg] # read by its name in the environment
+            TOPIC_PREFIX=self.prefix,
         )
 
     def make_topics(self) -> None:

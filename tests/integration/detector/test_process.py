@@ -17,7 +17,7 @@ from schemas.topics import ALERTS, CLINICAL_EVENTS, RETESTS
 from services.common.clock import utc_now
 from tests.integration.detector.conftest import OURS, Said, Ward, plain_fold
 from tests.support.processes import Process
-from tests.support.recording import enrolments, recording, ref_of, report
+from tests.support.recording import enrolments, recording, report
 from tests.support.topics import TopicReader
 
 pytestmark = pytest.mark.timeout(180)
