@@ -62,13 +62,13 @@ class Watch(threading.Thread):
     def __init__(self, hospital: Hospital) -> None:
         super().__init__(name="alerts", daemon=True)
         self._reader = hospital.system.topic("alerts.v1")
-        self._stop = threading.Event()
+        self._ended = threading.Event()
         self.first: dict[str, float] = {}
         self.numbers: dict[str, str] = {}
 
     def run(self) -> None:
         """Poll until stopped."""
-        while not self._stop.is_set():
+        while not self._ended.is_set():
             for record in self._reader.poll():
                 self.first.setdefault(record.value["patient_ref"], time.monotonic())
                 self.numbers.setdefault(record.value["patient_ref"], spoken_number(record.value))
@@ -76,7 +76,7 @@ class Watch(threading.Thread):
 
     def stop(self) -> None:
         """End the thread."""
-        self._stop.set()
+        self._ended.set()
         self.join(10)
 
 
