@@ -12,10 +12,14 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 BUILD = REPOSITORY / "build" / "bench"
 PAGE = REPOSITORY / "docs" / "benchmarks.md"
+OPENING = """# Benchmarks
+
+Written by `make bench`; medians of the runs, each beside its baseline in the same runs."""
 HEAD = ("figure", "value", "conditions", "beside", "ratio", "floor", "runs")
 RUNS = 5
 """Medians of fewer runs say more about the machine's mood than about the code."""
@@ -90,22 +94,26 @@ def write(name: str, figures: Sequence[Figure], *, at: datetime) -> Path:
 
 
 def page() -> str:
-    """Return docs/benchmarks.md from what has been measured on this machine."""
-    parts = [
-        "# Benchmarks\n",
-        "Written by `make bench`; medians of the runs, each beside its baseline in the same runs.\n",
-    ]
-    for path in sorted(BUILD.glob("*.json")):
+    """Return docs/benchmarks.md: what has been measured on this machine, and what the page said of the others."""
+    sections = _sections(PAGE.read_text("utf-8")) if PAGE.exists() else {}
+    for path in BUILD.glob("*.json"):
         content = json.loads(path.read_text("utf-8"))
-        if not isinstance(content, dict) or "figures" not in content:
-            continue
-        rows = [_row(each) for each in content["figures"]]
-        parts += [
-            f"\n## {content['benchmark']}\n",
-            f"{content['at'][:10]}, {content['machine']}, commit {content['commit']}\n",
-            *(f"| {' | '.join(row)} |" for row in (HEAD, ("---",) * len(HEAD), *rows)),
-        ]
-    return "\n".join(parts) + "\n"
+        if isinstance(content, dict) and "figures" in content:
+            sections[content["benchmark"]] = _section(content)
+    parts = [f"## {name}\n\n{body}" for name, body in sorted(sections.items())]
+    return "\n\n".join([OPENING, *parts]) + "\n"
+
+
+def _sections(text: str) -> dict[str, str]:
+    """Return the page's sections by their headings."""
+    return {name: body.strip() for name, _, body in (part.partition("\n") for part in text.split("\n## ")[1:])}
+
+
+def _section(content: dict[str, Any]) -> str:
+    """Return one benchmark's conditions and its table."""
+    rows = (HEAD, ("---",) * len(HEAD), *map(_row, content["figures"]))
+    table = "\n".join(f"| {' | '.join(row)} |" for row in rows)
+    return f"{content['at'][:10]}, {content['machine']}, commit {content['commit']}\n\n{table}"
 
 
 def _row(each: dict[str, object]) -> tuple[str, ...]:
