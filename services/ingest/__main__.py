@@ -37,6 +37,7 @@ from services.ingest.adapters.site_files import (
     Site,
     load_site,
     local_faults,
+    read_strangers,
     tls_context,
     topic_faults,
     warnings_of,
@@ -91,11 +92,16 @@ class Service:
             max_body_bytes=settings.max_body_bytes,
             metrics=metrics,
         )
-        self._monitoring = MonitoringServer(
-            settings.metrics_host, settings.metrics_port, registry, live=self._dead, ready=self._not_ready
-        )
+        self._monitoring = self._monitoring_server(registry)
         self._starting: str | None = "starting"
         self._beat = time.monotonic()
+
+    def _monitoring_server(self, registry: CollectorRegistry) -> MonitoringServer:
+        host, port = self._settings.metrics_host, self._settings.metrics_port
+        try:
+            return MonitoringServer(host, port, registry, live=self._dead, ready=self._not_ready)
+        except OSError as problem:
+            raise Misconfigured("metrics_port", f"cannot listen on {host}:{port}: {problem.strerror}") from problem
 
     def _dead(self) -> str | None:
         silence = time.monotonic() - self._beat
@@ -111,7 +117,7 @@ class Service:
             asyncio.get_running_loop().add_signal_handler(number, stopping.set)
         http = self._http_server()
         self._monitoring.start()
-        for warning in warnings_of(self._settings):
+        for warning in [*warnings_of(self._settings), *self._site.strangers()]:
             log.warning(warning)
         serving = asyncio.create_task(http.run())
         others = [asyncio.create_task(self._beat_for_ever()), asyncio.create_task(self._begin(http.port))]
@@ -221,7 +227,7 @@ def _new_token(source: str, authority: str, roles: Sequence[str]) -> int:
 def _check() -> int:
     settings, kafka = read_settings()
     faults = local_faults(settings) + topic_faults(kafka)
-    for warning in warnings_of(settings):
+    for warning in warnings_of(settings) + ([] if faults else read_strangers(settings)):
         print(f"warning: {warning}", file=sys.stderr)
     if not faults:
         print("ingest: settings, site files, tables and topics are in order")

@@ -238,6 +238,10 @@ class Connection(asyncio.Protocol):
 
     def _on_large_read(self, slot: _Slot, reading: "asyncio.Future[Settle]") -> None:
         self._reading_large = False
+        if reading.cancelled() or reading.exception() is not None:  # the process is ending
+            self._metrics.frames.labels("no_ack").inc()
+            self._transport.abort()
+            return
         self._store(slot, reading.result())
         self._start()
 

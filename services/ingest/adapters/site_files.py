@@ -34,6 +34,24 @@ class Site:
     profiles: Profiles
     tokens: TokenFile
 
+    def strangers(self) -> list[str]:
+        """Return a sentence per authority of a token that no source of results has."""
+        return strangers(self.tokens, self.profiles)
+
+
+def strangers(tokens: TokenFile, profiles: Profiles) -> list[str]:
+    """Return a sentence per authority of a token that no source of results has: usually a spelling."""
+    unknown = tokens.authorities - {profile.authority for profile in profiles.entries}
+    return [
+        f"a token speaks of patients of {authority}, no source of results does: the two would never be one patient"
+        for authority in sorted(unknown)
+    ]
+
+
+def read_strangers(settings: IngestSettings) -> list[str]:
+    """Return the same for a site that is only checked. Raises Misconfigured."""
+    return strangers(_tokens(settings), load_profiles(settings.site_dir, load_tables(settings.site_dir)))
+
 
 def load_site(settings: IngestSettings) -> Site:
     """Read the site's files; the key is made on a first local run. Raises Misconfigured with all faults."""

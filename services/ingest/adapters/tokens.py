@@ -46,6 +46,11 @@ class TokenFile:
         self._read_at = self._mark()
         self._grants = read_grants(self._path) if self._path.exists() else {}
 
+    @property
+    def authorities(self) -> frozenset[str]:
+        """The assigning authorities that bearers speak of."""
+        return frozenset(grant.authority for grant in self._grants.values())
+
     def grant(self, token: str) -> Grant | None:
         """Return what the token grants; None for an unknown one."""
         if self._mark() != self._read_at:

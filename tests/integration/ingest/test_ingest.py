@@ -1,6 +1,7 @@
 """Ingest as a process: real sockets in, a real broker out."""
 
 import json
+import socket
 import subprocess
 import threading
 from collections.abc import Mapping
@@ -258,6 +259,28 @@ def test_the_check_ends_with_two_and_one_sentence_per_fault(
 
     assert done.returncode == 2
     assert said in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_token_of_an_authority_that_no_source_has_is_a_warning(make_system: MakeSystem, kafka_bootstrap: str) -> None:
+    system = make_system(kafka_bootstrap)
+    system.apply_topics()
+    tokens = Path(system.env["SITE_DIR"]) / "tokens.toml"
+    tokens.write_text(tokens.read_text("utf-8").replace('"HOSP"', '"HOSPITAL"'), "utf-8")
+    done = check(system)
+
+    assert done.returncode == 0
+    assert "warning: a token speaks of patients of HOSPITAL" in done.stderr
+
+
+def test_a_port_that_is_taken_is_a_sentence(make_system: MakeSystem, kafka_bootstrap: str) -> None:
+    system = make_system(kafka_bootstrap)
+    system.apply_topics()
+    with socket.create_server((HOST, system.ports.ingest_metrics)):
+        done = system.run("-m", "services.ingest")
+
+    assert done.returncode == 2
+    assert "cannot listen on 127.0.0.1" in done.stderr
     assert "Traceback" not in done.stderr
 
 
