@@ -8,10 +8,10 @@ from pathlib import Path
 from types import FrameType
 
 from deploy.broker import NoBroker
-from deploy.demo.installation import FOLDER, FolderTaken, Installation, NotAllStarted, installed
+from deploy.demo.installation import FOLDER, MEYER, FolderTaken, Installation, NotAllStarted, installed
 from deploy.demo.terminal import Terminal
 from deploy.demo.ward import Ward
-from tests.support.site import LI, PASSWORD
+from tests.support.site import PASSWORD
 
 LOOK_SECONDS = 0.3
 FIRST_WITHIN_SECONDS = 60.0
@@ -47,7 +47,7 @@ def _interrupt(_signal: int, _frame: FrameType | None) -> None:
 
 def _run(installation: Installation, terminal: Terminal, *, once: bool) -> int:
     """Let the ward play until a person ends it or a part fails."""
-    terminal.addresses(installation.addresses(PASSWORD, LI.name))
+    terminal.addresses(installation.addresses(PASSWORD, MEYER.name))
     ward = Ward(installation.hospital, terminal.ward)
     started = time.monotonic()
     ward.start()

@@ -21,7 +21,7 @@ from services.common.clock import utc_now
 from tests.support.hospital import Hospital
 from tests.support.mailbox import Mailbox
 from tests.support.processes import REPOSITORY, Process, free_port
-from tests.support.site import SitePlan, write_site
+from tests.support.site import NIGHT, OFFICE, OKAFOR, Member, SitePlan, write_site
 from tests.support.system import HOST, Ports, System
 
 FOLDER = REPOSITORY / "var" / "demo"
@@ -29,6 +29,11 @@ FOLDER = REPOSITORY / "var" / "demo"
 
 USUAL = Ports(mllp=2575, registry=8010, web=8020, ingest_metrics=9110, detector_metrics=9120, notifier_metrics=9130)
 USUAL_SMTP, USUAL_MAIL_PAGE = 1025, 8025
+MEYER = Member("meyer", "en", ("immunology", "haematology", "nephrology"))
+LI = Member("li", "zh", ("rheumatology", "hepatology"))
+STAFF = (MEYER, LI, OKAFOR, NIGHT, OFFICE)
+"""Who is on duty in the demo: one reads English, one Chinese, so that both are seen."""
+
 MARK = "demo.lock"
 READY_SECONDS = 90.0
 PARTITIONS = 3
@@ -115,7 +120,7 @@ def _held(folder: Path) -> Iterator[None]:
 
 def _system(folder: Path, broker: Broker, mailbox: Mailbox) -> tuple[System, str]:
     """Write the site's folder: a ladder of seconds, so that an unanswered page is seen to climb."""
-    plan = SitePlan(smtp_port=mailbox.port, acknowledge_within="45s")
+    plan = SitePlan(smtp_port=mailbox.port, acknowledge_within="45s", staff=STAFF)
     site = write_site(folder / "site", plan)
     (folder / "token").write_text(plan.token + "\n", "utf-8")
     system = System(
