@@ -52,6 +52,7 @@ LIMITS: dict[str, tuple[str | None, str | None]] = {
     "CALCIUM_CORRECTED": ("2.11", "2.52"),
     "ALBUMIN": ("40", "55"),
 }
+MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 NO_LIMITS: tuple[str | None, str | None] = (None, None)
 
 
@@ -60,8 +61,9 @@ def at(text: str) -> datetime:
     words = text.split()
     clock = words.pop() if ":" in words[-1] else "08:00"
     year = words[2] if len(words) > 2 else "2026"
-    local = datetime.strptime(f"{words[0]} {words[1]} {year} {clock}", "%d %b %Y %H:%M")
-    return local.replace(tzinfo=SITE).astimezone(UTC)
+    month = MONTHS.index(words[1]) + 1
+    hour, minute = clock.split(":")
+    return datetime(int(year), month, int(words[0]), int(hour), int(minute), tzinfo=SITE).astimezone(UTC)
 
 
 def shown(moment: datetime) -> str:
@@ -91,6 +93,9 @@ def a_result(analyte: str, text: str, collected: str, **changes: object) -> LabR
     return replace(result, **changes)  # type: ignore[arg-type]
 
 
+BEGINNING = at("20 Dec 2025 12:00")
+
+
 @dataclass
 class Bedside:
     """One patient: what is known and everything that has been said."""
@@ -102,7 +107,7 @@ class Bedside:
     plans: list[Plan] = field(default_factory=list)
     dead: list[str] = field(default_factory=list)
     wake_at: datetime | None = None
-    now: datetime = at("20 Dec 2025 12:00")
+    now: datetime = BEGINNING
     number: int = 0
 
     def take(self, *events: Event, now: datetime | None = None) -> Decision:
@@ -151,7 +156,8 @@ class Bedside:
         """A report with results made by `a_result`."""
         came = at(received) if received else max(result.received_at for result in results)
         shifted = tuple(
-            replace(result, received_at=came, resulted_at=came if received else result.resulted_at) for result in results
+            replace(result, received_at=came, resulted_at=came if received else result.resulted_at)
+            for result in results
         )
         self.take(LabReport(self._id(), REF, came, shifted, **tokens))
         return self
