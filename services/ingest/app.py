@@ -39,7 +39,7 @@ from services.ingest.domain.profile import Naming, Profiles
 from services.ingest.domain.reading import read_frame, refuse_damaged
 from services.ingest.domain.tables import Tables
 from services.ingest.metrics import Count, IngestMetrics
-from services.ingest.translate import Raw, dead_letter, lab_report, quarantine_letters
+from services.ingest.translate import Raw, dead_letter, lab_reports, quarantine_letters
 
 UNKNOWN_SOURCE = "unknown"
 HL7 = "x-application/hl7-v2+er7"
@@ -178,8 +178,9 @@ class Ingest:
 
     def _events(self, message: Published, raw: Raw) -> list[Record]:
         return [
-            Record(self._topics.events, report.patient_ref.encode(), lab_report(report, raw.raw_id))
+            Record(self._topics.events, report.patient_ref.encode(), event)
             for report in message.reports
+            for event in lab_reports(report, raw.raw_id)
         ]
 
     def _quarantine(self, message: Published | Ignored, raw: Raw) -> list[Record]:

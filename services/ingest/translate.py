@@ -19,9 +19,11 @@ from schemas.dead_letter_v1 import DeadLetter
 from schemas.raw_message_v1 import Transport
 from services.common.identifiers import stable_id
 from services.ingest.domain.outcome import Header, Quarantined
-from services.ingest.domain.values import Code, LabReport, Original, Result
+from services.ingest.domain.values import Code, EventId, LabReport, Original, Result
 
 SERVICE = "ingest"
+MAX_RESULTS = 2_000
+"""Of one event: about 1 MB. No panel has as many; a message that repeats a whole stay can have more."""
 MAX_TEXT = 300
 MAX_UNIT = 100
 MAX_NAME = 200
@@ -56,6 +58,19 @@ class Raw:
                 "body": self.body,
             }
         )
+
+
+def lab_reports(report: LabReport, raw_ref: str) -> list[bytes]:
+    """Return the event of one report; several, with ids of their own, where it holds more than Kafka takes at once."""
+    if len(report.results) <= MAX_RESULTS:
+        return [lab_report(report, raw_ref)]
+    parts = [report.results[start : start + MAX_RESULTS] for start in range(0, len(report.results), MAX_RESULTS)]
+    return [
+        lab_report(
+            replace(report, event_id=EventId(stable_id(report.event_id, "part", str(number))), results=part), raw_ref
+        )
+        for number, part in enumerate(parts)
+    ]
 
 
 def lab_report(report: LabReport, raw_ref: str) -> bytes:

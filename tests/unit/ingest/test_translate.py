@@ -24,7 +24,7 @@ from services.ingest.domain.values import (
     Result,
     ResultId,
 )
-from services.ingest.translate import Raw, dead_letter, lab_report, quarantine_letters
+from services.ingest.translate import Raw, dead_letter, lab_report, lab_reports, quarantine_letters
 
 NOW = datetime(2026, 3, 2, 4, 0, tzinfo=UTC)
 HEADER = Header("|^~\\&", sending_application="LIS", sending_facility="LAB", message_time="2026", control_id="C1")
@@ -108,6 +108,18 @@ def test_texts_that_are_only_shown_are_cut_to_what_the_schema_takes() -> None:
         300,
         100,
     )
+
+
+def test_a_report_of_many_thousand_results_is_said_in_parts_that_lose_none_and_have_stable_ids() -> None:
+    report = a_report(*(replace(a_result(), result_id=ResultId(f"r{number}")) for number in range(4_500)))
+
+    parts = [LabReportMessage.model_validate_json(part) for part in lab_reports(report, "raw1")]
+
+    assert [len(part.results) for part in parts] == [2_000, 2_000, 500]
+    assert [result.result_id for part in parts for result in part.results] == [f"r{n}" for n in range(4_500)]
+    assert len({part.event_id for part in parts}) == 3
+    assert lab_reports(report, "raw1") == lab_reports(report, "raw1")
+    assert lab_reports(a_report(a_result()), "raw1") == [lab_report(a_report(a_result()), "raw1")]
 
 
 @pytest.mark.parametrize("body", [b"", b"\x00\xff\xfe", "姓名".encode(), b"x" * 100_000])
