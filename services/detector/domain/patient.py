@@ -157,7 +157,9 @@ def _extend(head: Head, events: Sequence[Event], rules: Rulebook, now: datetime)
     later.extend(report.received_at for report in reports if report.received_at > now)
     if head.next_fact_at is not None:
         later.append(head.next_fact_at)
-    grown = replace(grown, as_of=now, next_fact_at=min(later, default=None))
+    moving = {result.order_key for result in existing if result.order_key is not None and may_move(result)}
+    orders = tuple(sorted({*head.corrected_orders, *moving})) if moving else head.corrected_orders
+    grown = replace(grown, as_of=now, next_fact_at=min(later, default=None), corrected_orders=orders)
     return _speak(grown, after, events, rules, now, _conflicting(head.record, events))
 
 
