@@ -1,7 +1,10 @@
 """What requirements/ promises: hashes, one version everywhere, no address of a package index."""
 
+import ast
 import re
+import sys
 import tomllib
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
@@ -9,6 +12,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[3]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
 FILES = sorted((ROOT / "requirements").glob("*.txt"))
+DISTRIBUTIONS = packages_distributions()
 PIN = re.compile(r"^([A-Za-z0-9._-]+)==(\S+)", re.MULTILINE)
 
 
@@ -53,3 +57,46 @@ def test_faust_and_what_it_reaches_into_move_only_together() -> None:
     assert {"faust-streaming==0.15.3", "mode-streaming==0.7.1", "aiokafka==0.14.0"} <= set(
         PROJECT["optional-dependencies"]["detector"]
     )
+
+
+STORES = {"database.py", "inbox.py", "outbox.py"}  # of services/common; ingest has no store
+
+
+def used_by(service: str) -> set[str]:
+    """Distributions that a service and what it shares import, standard library and our own left out."""
+    common = [
+        path for path in (ROOT / "services/common").glob("*.py") if service != "ingest" or path.name not in STORES
+    ]
+    return imports([*(ROOT / "services" / service).rglob("*.py"), *common, *(ROOT / "schemas").glob("*.py")])
+
+
+def imports(files: list[Path]) -> set[str]:
+    names: set[str] = set()
+    for path in files:
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            match node:
+                case ast.Import():
+                    names |= {alias.name for alias in node.names}
+                case ast.ImportFrom(level=0, module=str(module)):
+                    names.add(module)
+    tops = {name.partition(".")[0] for name in names} - set(sys.stdlib_module_names) - {"services", "schemas"}
+    return {normal(DISTRIBUTIONS[top][0]) for top in tops}
+
+
+@pytest.mark.parametrize("service", ["ingest", "detector", "notifier"])
+def test_a_service_declares_what_it_imports(service: str) -> None:
+    assert used_by(service) - pins(ROOT / "requirements" / f"{service}.txt").keys() == set()
+
+
+NOT_IMPORTED = {
+    "crc32c",  # kafka-python takes it where it is there
+    "mode-streaming",  # Faust's lower half, pinned with it
+    "psycopg",  # SQLAlchemy's driver, named by the database's address
+    "python-multipart",  # Starlette reads forms with it
+    "tzdata",  # zones for machines that have none
+}
+
+
+@pytest.mark.parametrize("service", ["ingest", "detector", "notifier"])
+def test_a_service_imports_what_it_declares(service: str) -> None:
+    assert wanted(PROJECT["optional-dependencies"][service]) - used_by(service) - NOT_IMPORTED == set()
