@@ -25,20 +25,20 @@ def main(arguments: list[str] | None = None) -> int:
         "--folder", type=Path, default=FOLDER, help="where its files, stores and logs go; emptied first"
     )
     chosen = parser.parse_args(arguments)
-    terminal = Terminal()
+    terminal, code = Terminal(), 1
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupt)
     try:
         with installed(terminal, chosen.folder.resolve()) as installation:
-            return _run(installation, terminal, once=chosen.once)
+            code = _run(installation, terminal, once=chosen.once)
     except (FolderTaken, NoBroker) as problem:
         terminal.failure(str(problem))
     except NotAllStarted as problem:
         terminal.failure(str(problem), problem.tail)
     except KeyboardInterrupt:
-        terminal.say("demo", "ended; nothing is left running")
-        return 0
-    return 1
+        code = 0
+    terminal.say("demo", "ended; nothing is left running")
+    return code
 
 
 def _interrupt(_signal: int, _frame: FrameType | None) -> None:

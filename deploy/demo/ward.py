@@ -100,7 +100,7 @@ class Ward:
     def __init__(self, hospital: Hospital, say: Say) -> None:
         self._hospital = hospital
         self._say = say
-        self._stop = threading.Event()
+        self._ended = threading.Event()
         self._failure: BaseException | None = None
         self._thread = threading.Thread(target=self._run, name="ward", daemon=True)
 
@@ -110,7 +110,7 @@ class Ward:
 
     def stop(self) -> None:
         """Stop after the message in hand."""
-        self._stop.set()
+        self._ended.set()
         self._thread.join(10)
 
     @property
@@ -125,10 +125,12 @@ class Ward:
             self._say(f"{len(told) + len(calm)} patients enrolled by API; each baseline of 20 results sent over MLLP")
             for story, patient in told:
                 self._play(story, patient)
+            if self._ended.is_set():
+                return
             self._say("the ordinary day goes on: a normal draw every few seconds")
             self._background(calm)
         except NoAnswer as problem:
-            if not self._stop.is_set():
+            if not self._ended.is_set():
                 self._failure = problem
         except BaseException as problem:  # noqa: BLE001 - the terminal says it and the demo ends
             self._failure = problem
@@ -142,7 +144,7 @@ class Ward:
     def _play(self, story: Story, patient: Patient) -> None:
         draws: list[Draw] = []
         for step in story.steps:
-            if self._stop.wait(STEP_SECONDS if step.is_news or not draws else BACKLOG_SECONDS):
+            if self._ended.wait(STEP_SECONDS if step.is_news or not draws else BACKLOG_SECONDS):
                 return
             draws.append(self._send(patient, step, draws))
             self._say(f"{story.subject.family}{story.subject.given}: {step.words}")
@@ -156,7 +158,7 @@ class Ward:
 
     def _background(self, calm: list[Patient]) -> None:
         for patient, value in _for_ever(calm):
-            if self._stop.wait(BACKGROUND_SECONDS):
+            if self._ended.wait(BACKGROUND_SECONDS):
                 return
             patient.report(a_panel(FERRITIN=value), at=utc_now() - timedelta(minutes=5))
 
