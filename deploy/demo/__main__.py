@@ -26,8 +26,8 @@ def main(arguments: list[str] | None = None) -> int:
     )
     chosen = parser.parse_args(arguments)
     terminal, code = Terminal(), 1
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, _interrupt)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _interrupt)  # SIGINT too: a shell's background job begins with it ignored
     try:
         with installed(terminal, chosen.folder.resolve()) as installation:
             code = _run(installation, terminal, once=chosen.once)

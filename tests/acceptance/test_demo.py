@@ -5,6 +5,7 @@ import re
 import signal
 import subprocess
 from pathlib import Path
+from typing import Self
 
 import psutil
 import pytest
@@ -26,6 +27,17 @@ class Demo:
             command, cwd=REPOSITORY, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         )
         self.printed: list[str] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Leave nothing running when a test fails half way: SIGTERM ends the services as well."""
+        if self.process.poll() is None:
+            self.process.terminate()
+            self.process.communicate(timeout=60)
+        if self.process.stdout is not None:
+            self.process.stdout.close()
 
     def read_until(self, words: str) -> None:
         """Read lines until one holds the words."""
@@ -62,54 +74,51 @@ def assert_gone(demo: Demo) -> None:
 
 
 def test_the_first_page_and_the_first_mail_are_shown_as_they_came_out(folder: Path, kafka_bootstrap: str) -> None:
-    demo = Demo(folder, kafka_bootstrap, "--once")
-    assert demo.end() == 0, str(demo)
-    shown = str(demo)
-    for words in (
-        "the first page, as it came out",
-        "the first mail, as it came out",
-        "worklist",
-        "metrics",
-        "mail sink",
-    ):
-        assert words in shown
-    assert "Traceback" not in shown
-    assert_gone(demo)
+    with Demo(folder, kafka_bootstrap, "--once") as demo:
+        assert demo.end() == 0, str(demo)
+        shown = str(demo)
+        for words in ("the first page, as it came out", "the first mail, as it came out", "worklist", "mail sink"):
+            assert words in shown
+        assert "Traceback" not in shown
+        assert_gone(demo)
 
 
-def test_ctrl_c_ends_everything_it_started(folder: Path, kafka_bootstrap: str) -> None:
-    demo = Demo(folder, kafka_bootstrap)
-    demo.read_until("patients enrolled by API")
-    demo.process.send_signal(signal.SIGINT)
-    assert demo.end() == 0, str(demo)
-    assert "Traceback" not in str(demo)
-    assert_gone(demo)
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "a supervisor's stop"])
+def test_being_asked_to_end_it_ends_everything_it_started(
+    folder: Path, kafka_bootstrap: str, number: signal.Signals
+) -> None:
+    with Demo(folder, kafka_bootstrap) as demo:
+        demo.read_until("patients enrolled by API")
+        demo.process.send_signal(number)
+        assert demo.end() == 0, str(demo)
+        assert "Traceback" not in str(demo)
+        assert_gone(demo)
 
 
 def test_a_service_that_dies_is_named_with_the_end_of_its_log(folder: Path, kafka_bootstrap: str) -> None:
-    demo = Demo(folder, kafka_bootstrap)
-    demo.read_until("notifier is ready")
-    psutil.Process(demo.services()["detector"]).kill()
-    assert demo.end() == 1, str(demo)
-    assert "detector ended with -9" in str(demo)
-    assert "last lines of its log" in str(demo)
-    assert_gone(demo)
+    with Demo(folder, kafka_bootstrap) as demo:
+        demo.read_until("notifier is ready")
+        psutil.Process(demo.services()["detector"]).kill()
+        assert demo.end() == 1, str(demo)
+        assert "detector ended with -9" in str(demo)
+        assert "last lines of its log" in str(demo)
+        assert_gone(demo)
 
 
 def test_a_folder_with_something_else_in_it_is_left_alone(folder: Path, kafka_bootstrap: str) -> None:
     folder.mkdir()
     (folder / "thesis.txt").write_text("ferritin")
-    demo = Demo(folder, kafka_bootstrap)
-    assert demo.end() == 1
-    assert "is not a demo's folder" in str(demo)
+    with Demo(folder, kafka_bootstrap) as demo:
+        assert demo.end() == 1
+        assert "is not a demo's folder" in str(demo)
     assert (folder / "thesis.txt").read_text() == "ferritin"
 
 
 def test_two_demos_in_one_folder_are_one_too_many(folder: Path, kafka_bootstrap: str) -> None:
-    first = Demo(folder, kafka_bootstrap)
-    first.read_until("answers at")
-    second = Demo(folder, kafka_bootstrap)
-    assert second.end() == 1
-    assert "another demo is running" in str(second)
-    first.process.send_signal(signal.SIGTERM)
-    assert first.end() == 0, str(first)
+    with Demo(folder, kafka_bootstrap) as first:
+        first.read_until("answers at")
+        with Demo(folder, kafka_bootstrap) as second:
+            assert second.end() == 1
+            assert "another demo is running" in str(second)
+        first.process.terminate()
+        assert first.end() == 0, str(first)
