@@ -7,6 +7,7 @@ sizes and no reading of messages. Then the answer's latency at 200 messages/s, t
 
 import argparse
 import asyncio
+import json
 import os
 import subprocess
 import sys
@@ -21,6 +22,7 @@ from datetime import timedelta
 from functools import partial
 from pathlib import Path
 
+import psutil
 import uvloop
 from kafka import KafkaProducer
 
@@ -31,7 +33,7 @@ from services.common.kafka import KafkaSettings
 from services.ingest.adapters.kafka_clients import producer_settings
 from tests.support.messages import Subject, a_panel, frame, oru
 from tests.support.processes import Process, free_port, python
-from tests.support.site import AUTHORITY, SitePlan, write_site
+from tests.support.site import SitePlan, write_site
 from tests.support.topics import TopicReader
 
 HOST = "127.0.0.1"
@@ -102,7 +104,9 @@ def messages(count: int, run: str) -> list[bytes]:
 class Sender(asyncio.Protocol):
     """One connection that sends its share, one message in flight; `due` paces it (monotonic times)."""
 
-    def __init__(self, frames: Sequence[bytes], due: Sequence[float] | None, done: "asyncio.Future[list[float]]") -> None:
+    def __init__(
+        self, frames: Sequence[bytes], due: Sequence[float] | None, done: "asyncio.Future[list[float]]"
+    ) -> None:
         self._frames, self._due, self._done = frames, due, done
         self._next = 0
         self._received = b""
@@ -177,7 +181,8 @@ def kafka_alone(at: Installation, sizes: tuple[int, int], count: int) -> float:
     def work(share: int) -> None:
         for n in range(share, count, CONNECTIONS):
             key = b"%d" % (n % PATIENTS)
-            for future in [producer.send(topic, value=body, key=key) for topic, body in zip(topics, bodies, strict=True)]:
+            pair = [producer.send(topic, value=body, key=key) for topic, body in zip(topics, bodies, strict=True)]
+            for future in pair:
                 future.get(timeout=25)
 
     threads = [threading.Thread(target=work, args=(share,)) for share in range(CONNECTIONS)]
@@ -191,6 +196,12 @@ def kafka_alone(at: Installation, sizes: tuple[int, int], count: int) -> float:
     return count / seconds
 
 
+def processor_seconds(at: Installation) -> float:
+    """Return what ingest has used of the processors: unlike a rate it hardly depends on what else runs."""
+    times = psutil.Process(at.process.pid).cpu_times()
+    return float(times.user + times.system)
+
+
 def sizes_of(at: Installation) -> tuple[int, int]:
     """Return the mean size of raw records and of events."""
     means = []
@@ -199,8 +210,6 @@ def sizes_of(at: Installation) -> tuple[int, int]:
         for _ in range(20):
             if reader.poll():
                 break
-        import json  # noqa: PLC0415
-
         means.append(sum(len(json.dumps(record.value)) for record in reader.records) // len(reader.records))
         reader.close()
     return means[0], means[1]
@@ -208,23 +217,29 @@ def sizes_of(at: Installation) -> tuple[int, int]:
 
 def measure(runs: int, count: int, seconds: int) -> list[Figure]:
     """Run everything `runs` times on one installation."""
-    rates, alone, p50, p99, busy99 = [], [], [], [], []
+    rates, alone, p50, p99, busy99, used = [], [], [], [], [], []
     with installation() as at:
         timed(at.port, messages(WARM_UP, "warm"))
         sizes = sizes_of(at)
         for run in range(runs):
+            before = processor_seconds(at)
             took, waits = timed(at.port, messages(count, f"r{run}"))
+            used.append(1e6 * (processor_seconds(at) - before) / count)
             rates.append(count / took)
             busy99.append(quantile(waits, 0.99))
             alone.append(kafka_alone(at, sizes, count))
             _, calm = timed(at.port, messages(PER_SECOND * seconds, f"c{run}"), PER_SECOND)
             p50.append(quantile(calm, 0.5))
             p99.append(quantile(calm, 0.99))
-    of = f"ORU of 20 results ({sizes[0]} + {sizes[1]} bytes in Kafka), {CONNECTIONS} connections, broker and sender on the same cores"
+    size = f"ORU of 20 results ({sizes[0]} + {sizes[1]} bytes in Kafka)"
+    of = (
+        f"{size}, {CONNECTIONS} connections, broker and sender on the same cores, load average {os.getloadavg()[0]:.0f}"
+    )
     kafka = "kafka-python alone, 20 threads of send().get()"
     return [
         figure("ingest: messages answered when durable", rates, "messages/s", f"{of}, {count} messages a run",
                baseline=kafka, baseline_runs=alone, floor=">= 1,000 (aim 3,000)"),
+        figure("ingest: processor time of the service per message", used, "us", of),
         figure("ingest: p99 of the answer at full load", busy99, "ms", of),
         figure(f"ingest: p50 of the answer at {PER_SECOND}/s", p50, "ms", of),
         figure(f"ingest: p99 of the answer at {PER_SECOND}/s", p99, "ms", of, floor="<= 50"),
