@@ -94,7 +94,11 @@ def run(settings: Settings) -> int:
     configure("notifier", settings.log_format, settings.log_level)
     require_safe_client()
     key = site_key(settings.site_key_file, production=settings.production)
-    service = Service(settings, SiteFiles(settings.site_dir), key, utc_now)
+    try:
+        service = Service(settings, SiteFiles(settings.site_dir), key, utc_now)
+    except OSError as problem:
+        where = f"{settings.metrics_host}:{settings.metrics_port}"
+        raise Misconfigured("metrics_port", f"cannot listen on {where}: {problem.strerror}") from problem
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: service.stop.set())
     try:

@@ -36,7 +36,6 @@ class Metrics:
         self.suppressed = counter("suppressed_total", "Who was not told, by reason", "reason")
         self.escalations = counter("escalations_total", "Steps taken because nobody acknowledged", "urgency")
         self.acknowledgements = counter("acknowledgements_total", "Acknowledgements", "urgency")
-        self.published = counter("said_total", "Messages put into the outbox for Kafka")
         self.retries = counter("retries_total", "Work that failed and is tried again", "part", "reason")
         self.conflicts = counter("conflicts_total", "Batches another notifier had already taken")
         self.fallbacks = counter(

@@ -58,6 +58,7 @@ class Consumer(threading.Thread):
         pause = FIRST_PAUSE
         try:
             while not self._stopping.is_set():
+                self._bench.beat("consumer")
                 try:
                     self._recognise()
                     with_trouble = self._read()

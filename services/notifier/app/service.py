@@ -25,6 +25,7 @@ from services.common.errors import Misconfigured
 from services.common.kafka import KafkaSettings
 from services.common.metrics import MonitoringServer
 from services.common.outbox import OutboxRelay
+from services.common.watchdog import Judge, Patience, Sight, Watchdog
 from services.notifier.adapters.channels import open_channel
 from services.notifier.app.clock import Clock
 from services.notifier.app.consumer import Consumer
@@ -49,6 +50,9 @@ USED = tuple(
 AGAIN_SECONDS = 2.0
 WATCH_SECONDS = 0.5
 STOP_SECONDS = 18.0
+PATIENCE = Patience(silent=120.0)
+"""No part may stand still for longer: above every timeout of Kafka, the store and a mail server."""
+
 T = TypeVar("T")
 
 log = structlog.get_logger("notifier")
@@ -136,6 +140,9 @@ class Service:
         )
         self._parts = (consumer, sender, clock)
         consumer.start()
+        watchdog = Watchdog(lambda: Sight(min(bench.beats.values(), default=time.monotonic())), judge=Judge(PATIENCE))
+        watchdog.start()
+        ending.callback(watchdog.stop)
         self._waiting = None
         log.info("running", worklist=port, metrics=self.monitoring.port, group=group)
         self._watch()

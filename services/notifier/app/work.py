@@ -1,5 +1,6 @@
 """What the parts of the notifier share: a store, a site, the time, metrics, and how they wake each other."""
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -26,6 +27,8 @@ class Bench:
     key: bytes = field(repr=False)
     now: Now
     metrics: Metrics
+    beats: dict[str, float] = field(default_factory=dict)
+    """Monotonic time at which each part last went round."""
     wake_sender: Callable[[], None] = _nobody
     wake_relay: Callable[[], None] = _nobody
 
@@ -49,4 +52,5 @@ class Bench:
 
     def beat(self, part: str) -> None:
         """Say that a part has gone round once more."""
+        self.beats[part] = time.monotonic()
         self.metrics.heartbeat.labels(part).set(self.now().timestamp())

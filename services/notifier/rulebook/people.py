@@ -1,5 +1,6 @@
 """Read channels.toml, people.toml and rota.csv: the ways out, who there is, who is on duty."""
 
+from base64 import b64decode
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
@@ -27,6 +28,7 @@ from services.notifier.rulebook.files import (
     validated,
 )
 
+SHORTEST_SECRET_BYTES = 24
 FILE_KEYS = ("password_file", "secret_file", "ca_file")
 ROTA_COLUMNS = ("role", "person", "days", "from", "to", "first_day", "last_day", "kind")
 
@@ -170,7 +172,22 @@ def load_channels(site_dir: Path, faults: list[str]) -> Channels:
     for name, channel in found.items():
         secrets = [getattr(channel, key, None) for key in FILE_KEYS]
         faults += [f"{path}: {name}: {file} does not exist" for file in secrets if file and not file.is_file()]
+        if (
+            isinstance(channel, WebhookChannel)
+            and channel.secret_file.is_file()
+            and not _is_secret(channel.secret_file)
+        ):
+            faults.append(f"{path}: {name}: {channel.secret_file} must hold whsec_ and at least 24 bytes in base64")
     return found
+
+
+def _is_secret(path: Path) -> bool:
+    """Tell whether the file holds a secret of Standard Webhooks, of at least 24 bytes."""
+    try:
+        text = path.read_text("ascii").strip().removeprefix("whsec_")
+        return len(b64decode(text + "==")) >= SHORTEST_SECRET_BYTES
+    except (OSError, ValueError):
+        return False
 
 
 def _beside(channel: Channel, site_dir: Path) -> Channel:
