@@ -46,7 +46,8 @@ class Head:
     `corrected_orders`: orders with a correction that may stand for a result of theirs that has yet to arrive.
     `before` holds everything but the newest moment, `newest` all versions of that moment's results. `is_sealed`: the
     newest moment holds more than results and is in `before` already. `next_fact_at`: when a fact that lies in the
-    future begins to exist.
+    future begins to exist. `after`: `before` with the newest moment, where it is at hand; it follows from the others,
+    need not be stored, and saves the next step from making it again.
     """
 
     patient_ref: PatientRef
@@ -60,6 +61,7 @@ class Head:
     next_fact_at: datetime | None = None
     corrected_orders: tuple[str, ...] = ()
     ledger: Ledger = field(default_factory=Ledger)
+    after: Accumulator | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,13 +177,17 @@ def _grow(head: Head, results: Sequence[LabResult], setting: Setting) -> tuple[H
     for result in results:
         by_time.setdefault(placed_at(result), []).append(result)
     before, newest_at, newest, sealed = head.before, head.newest_at, head.newest, head.is_sealed
+    at_hand = head.after
     if newest_at is not None and newest_at in by_time:
-        newest = kept_versions((*newest, *by_time.pop(newest_at)))
-    after = before if sealed or newest_at is None else extend(before, _moment(newest_at, newest, before), setting)
+        newest, at_hand = kept_versions((*newest, *by_time.pop(newest_at))), None
+    if sealed or newest_at is None:
+        after = before
+    else:
+        after = at_hand or extend(before, _moment(newest_at, newest, before), setting)
     for at in sorted(by_time):
         before, newest_at, newest, sealed = after, at, kept_versions(by_time[at]), False
         after = extend(before, _moment(at, newest, before), setting)
-    return replace(head, before=before, newest_at=newest_at, newest=newest, is_sealed=sealed), after
+    return replace(head, before=before, newest_at=newest_at, newest=newest, is_sealed=sealed, after=after), after
 
 
 def _moment(at: datetime, versions: tuple[LabResult, ...], before: Accumulator) -> Moment:

@@ -1,13 +1,12 @@
 """What the domain says to messages for the outbox, and what could not be used to dead letters."""
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any, assert_never
-
-from pydantic import BaseModel
+from typing import assert_never
 
 from schemas import alert_v1, retest_v1, topics
+from schemas.base import Message
 from schemas.dead_letter_v1 import DeadLetter, Origin
 from services.common.errors import Reject
 from services.common.identifiers import stable_id
@@ -55,24 +54,15 @@ def saying(effect: Effect, partition: int, names: Names) -> Saying:
 
 def _alert_body(alert: Alert) -> bytes:
     """An alert is never lost for its size: first the trend goes, then the values the rule looked at."""
-    whole = _fields(alert)
-    for left_out in ((), ("series",), ("series", "inputs", "sources")):
-        body = _encoded(alert_v1.Alert, whole | dict.fromkeys(left_out, ()))
+    for smaller in (alert, replace(alert, series=()), replace(alert, series=(), inputs=(), sources=())):
+        body = _body(alert_v1.Alert, smaller)
         if len(body) <= MAX_MESSAGE_BYTES:
             break
     return body
 
 
-def _body(model: type[BaseModel], said: Plan) -> bytes:
-    return _encoded(model, _fields(said))
-
-
-def _fields(said: Alert | Plan) -> dict[str, Any]:
-    return asdict(said)
-
-
-def _encoded(model: type[BaseModel], fields: dict[str, Any]) -> bytes:
-    return model.model_validate(fields).model_dump_json().encode()
+def _body(model: type[Message], said: Alert | Plan) -> bytes:
+    return model.model_validate(said, from_attributes=True).encode()
 
 
 def dead_letter(incoming: Incoming, reject: Reject, now: datetime, names: Names) -> Saying:
