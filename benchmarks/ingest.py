@@ -31,6 +31,7 @@ from deploy.broker import obtain_broker
 from services.common.clock import utc_now
 from services.common.kafka import KafkaSettings
 from services.ingest.adapters.kafka_clients import producer_settings
+from tests.support.broker import delete_topics
 from tests.support.messages import Subject, a_panel, frame, oru
 from tests.support.processes import Process, free_port, python
 from tests.support.site import SitePlan, write_site
@@ -81,6 +82,7 @@ def installation() -> Iterator[Installation]:
             yield Installation(process, broker.bootstrap, prefix, port)
         finally:
             process.stop()
+            delete_topics(broker.bootstrap, prefix)
 
 
 def messages(count: int, run: str) -> list[bytes]:
