@@ -163,6 +163,8 @@ class Speaker:
         """A plan goes on as long as its scope did not end, whatever late facts did to the opening."""
         if said.plan.kind is not slot.kind:
             return False
+        if said.scope == slot.scope:
+            return True
         if slot.kind is PlanKind.EVERY_3_DAYS:
             end = self.acc.phase_ended
         else:
