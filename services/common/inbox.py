@@ -62,9 +62,14 @@ class Placed(Protocol):
     """A record that knows where it stood."""
 
     @property
-    def source(self) -> Source: ...
+    def source(self) -> Source:
+        """Topic and partition."""
+        ...
+
     @property
-    def offset(self) -> int: ...
+    def offset(self) -> int:
+        """Its number in the partition."""
+        ...
 
 
 R = TypeVar("R", bound=Placed)

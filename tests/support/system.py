@@ -136,4 +136,6 @@ class System:
 
     def tails(self) -> str:
         """Return the end of each log, for a failed test."""
-        return "\n".join(f"--- {service.name} ({service.exit_code}) ---\n{service.tail(12)}" for service in self.services)
+        return "\n".join(
+            f"--- {service.name} ({service.exit_code}) ---\n{service.tail(12)}" for service in self.services
+        )

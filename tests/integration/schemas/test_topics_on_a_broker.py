@@ -1,4 +1,4 @@
-"""`python -m schemas.topics` against a real broker: creates once, mends what may be mended, refuses the rest in words."""
+"""`python -m schemas.topics` on a real broker: creates once, mends what may be mended, refuses the rest in words."""
 
 import uuid
 
