@@ -49,6 +49,8 @@ check: $(READY) ## format, lint, types, import contracts, generated files
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(PY) -m schemas.registry --check
+	$(PY) -m tools.generate_tables --check
+	$(PY) -m tools.generate_ctcae --check
 	$(PY) -m tools.docs --check
 
 simulate: $(READY) ## a hospital on virtual time: SEED= for one, else SEEDS= many; DAYS=
@@ -70,6 +72,10 @@ bench-detector: $(READY) ## reports/s on replay, into the store
 
 docs: $(READY) ## write the generated pages of docs/
 	@$(PY) -m tools.docs
+
+tables: $(READY) ## write the analyte, unit and CTCAE tables from tools/facts
+	@$(PY) -m tools.generate_tables
+	@$(PY) -m tools.generate_ctcae
 
 schemas: $(READY) ## write schemas/json
 	@$(PY) -m schemas.registry
@@ -101,5 +107,5 @@ clean: ## remove what tests, checks and the demo left
 distclean: clean ## also the virtual environment and Kafka's jars
 	rm -rf $(VENV) deploy/local-kafka/libs deploy/local-kafka/libs.lock
 
-.PHONY: help setup run test test-fast coverage fmt check simulate chaos bench bench-loop bench-ingest bench-detector docs schemas \
+.PHONY: help setup run test test-fast coverage fmt check simulate chaos bench bench-loop bench-ingest bench-detector docs tables schemas \
 	requirements sbom broker up down logs clean distclean
