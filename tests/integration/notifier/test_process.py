@@ -125,6 +125,23 @@ def test_a_database_that_goes_away_is_said_and_waited_for(house: House, postgres
     assert process.stop() == 0
 
 
+@pytest.mark.slow
+def test_two_notifiers_on_one_database_share_the_work_and_say_everything_once(house: House, postgres_url: str) -> None:
+    house.prepare(acknowledge_within="3s")
+    processes = [started(house, NOTIFIER_DATABASE_URL=postgres_url) for _ in range(2)]
+    patients = [f"P{number:03}" for number in range(20)]
+    alerts = [house.alert(alert_id=f"a{ref}", patient_ref=ref, roles=["haematology"]) for ref in patients]
+    house.say(*alerts)
+    house.mails(WANG, count=20)
+    house.mails(NIGHT, count=20)
+    per_id = Counter(str(mail.message["Message-ID"]) for mail in house.mailbox.mails)
+    assert max(per_id.values()) == 1
+    processes[0].kill()
+    house.say(*(house.alert(alert_id=f"b{ref}", patient_ref=ref, roles=["haematology"]) for ref in patients))
+    _until(lambda: sum("BP0" in mail.subject for mail in house.mailbox.to(WANG)) >= 20, seconds=60)
+    assert processes[1].stop() == 0
+
+
 def test_records_that_cannot_be_read_are_buried_and_the_next_is_told(house: House) -> None:
     house.prepare()
     started(house)
