@@ -1,0 +1,1 @@
+"""The detector's pure core, part by part."""
