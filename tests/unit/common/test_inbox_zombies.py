@@ -19,8 +19,8 @@ FOLDS = Table(
     "folds",
     META,
     Column("patient", String(20), primary_key=True),
-    Column("count", Integer),
-    Column("hash", Integer),
+    Column("number", Integer),
+    Column("digest", Integer),
 )
 PARTITIONS, EVENTS, WORKERS = 3, 300, 6
 Fold = dict[str, tuple[int, int]]
@@ -53,7 +53,7 @@ def engine(store_url: str) -> Iterator[Engine]:
 def take(engine: Engine, work: dict[Source, tuple[Position, int]]) -> dict[Source, Position]:
     with engine.begin() as db:
         after = INBOX.advance(db, {source: Move(at, at.next + count) for source, (at, count) in work.items()})
-        state = {row.patient: (row.count, row.hash) for row in db.execute(select(FOLDS))}
+        state = {row.patient: (row.number, row.digest) for row in db.execute(select(FOLDS))}
         sayings = []
         for source, (at, count) in work.items():
             for offset in range(at.next, at.next + count):
@@ -62,9 +62,9 @@ def take(engine: Engine, work: dict[Source, tuple[Position, int]]) -> dict[Sourc
         mine = {log[0] for source in work for log in LOGS[source]}
         insert = insert_for(db)(FOLDS)
         upsert = insert.on_conflict_do_update(
-            index_elements=["patient"], set_={"count": insert.excluded["count"], "hash": insert.excluded["hash"]}
+            index_elements=["patient"], set_={"number": insert.excluded.number, "digest": insert.excluded.digest}
         )
-        rows = [{"patient": p, "count": c, "hash": h} for p, (c, h) in sorted(state.items()) if p in mine]
+        rows = [{"patient": p, "number": c, "digest": h} for p, (c, h) in sorted(state.items()) if p in mine]
         if rows:
             db.execute(upsert, rows)
         OUTBOX.say(db, sayings, utc_now())
@@ -104,7 +104,7 @@ def test_six_zombies_on_one_database_leave_exactly_the_plain_fold(engine: Engine
         for patient, value in log:
             fold(expected, patient, value)
     with engine.begin() as db:
-        found = {row.patient: (row.count, row.hash) for row in db.execute(select(FOLDS))}
+        found = {row.patient: (row.number, row.digest) for row in db.execute(select(FOLDS))}
         effects = db.scalars(select(OUTBOX.rows.c.effect)).all()
         said = db.scalar(select(func.count()).select_from(OUTBOX.rows))
     assert found == expected
