@@ -120,6 +120,24 @@ def test_worsening_pages_again_and_the_old_link_does_not_cover_it(floor: Floor) 
     assert floor.phase(alert.alert_id) == "told"
 
 
+def test_what_had_not_left_is_replaced_by_the_worse_level(floor: Floor) -> None:
+    floor.alert(level=1)
+    floor.alert(action="escalated", level=3)
+    items = floor.take()
+    assert (len(items), {item.level for item in items}) == (4, {3})
+
+
+def test_whoever_was_told_of_a_former_standing_only_does_not_hear_of_the_end_of_this_one(floor: Floor) -> None:
+    floor.alert()
+    floor.send()
+    floor.alert(action="withdrawn")
+    floor.send()
+    floor.alert(action="raised", roles=["haematology"])
+    floor.send()
+    floor.alert(action="cleared", roles=["haematology"])
+    assert whom(floor.send()) == {("wang", "pager"), ("wang", "mail")}
+
+
 def test_a_withdrawal_reaches_exactly_those_told_by_the_same_channels(floor: Floor) -> None:
     alert = floor.alert()
     items = floor.take()
