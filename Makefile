@@ -12,7 +12,7 @@ PY := $(BIN)/python
 PYTEST := $(PY) -m pytest
 COMPOSE := docker compose --file deploy/compose.yaml
 
-FAST := tests/spec tests/unit tests/schemas tests/golden tests/component tests/oracle
+FAST := tests/spec tests/unit tests/schemas tests/golden tests/contract tests/component tests/oracle tests/simulation
 DAYS ?= 120
 SEEDS ?= 20
 ROUNDS ?= 3
@@ -33,7 +33,7 @@ run: $(READY) ## run the whole loop here: broker, three services, mail sink, a s
 test: check ## all that a change must pass: check, then every test, real broker included (ARGS=... to pytest)
 	$(PYTEST) --durations=10 $(ARGS)
 
-test-fast: $(READY) ## what needs no broker: spec, unit, schemas, golden, component
+test-fast: $(READY) ## what needs no broker: spec, unit, schemas, golden, contract, component, simulation
 	$(PYTEST) $(wildcard $(FAST)) $(ARGS)
 
 coverage: $(READY) ## test-fast with the lines and branches it leaves out
