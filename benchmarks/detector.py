@@ -85,7 +85,7 @@ def _rate(process: Process, total: int) -> float:
                 first = (taken, now)
             if first is not None and taken >= total:
                 return (taken - first[0]) / (now - first[1])
-        time.sleep(0.05)
+        time.sleep(0.25)
     raise TimeoutError(f"not everything was taken within {PATIENCE_SECONDS} s\n{process.tail()}")
 
 

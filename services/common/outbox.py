@@ -19,7 +19,6 @@ from sqlalchemy import (
     Connection,
     Engine,
     Integer,
-    LargeBinary,
     MetaData,
     String,
     Table,
@@ -28,7 +27,7 @@ from sqlalchemy import (
     select,
 )
 
-from services.common.database import Instant, insert_for, reading
+from services.common.database import Bytes, Instant, insert_for, reading
 
 MAX_MESSAGE_BYTES = 900_000
 """Below the broker's `max.message.bytes` of 1 MiB, with room for key, headers and framing."""
@@ -116,8 +115,8 @@ def outbox_table(meta: MetaData, name: str = "outbox") -> Outbox:
             Column("effect", String(200), nullable=False, unique=True),
             Column("partition", Integer, nullable=False, index=True),
             Column("topic", String(200), nullable=False),
-            Column("key", LargeBinary),
-            Column("value", LargeBinary),
+            Column("key", Bytes),
+            Column("value", Bytes),
             Column("created_at", Instant, nullable=False),
             sqlite_autoincrement=True,
         )

@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import contextlib
+import gc
 import signal
 import socket
 import sys
@@ -140,6 +141,7 @@ class Process:
         return None
 
     def _serve(self, engine: Engine, mind: RuledMind) -> None:
+        calm_the_collector()
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
             runner.run(self._work(engine, mind))
 
@@ -206,6 +208,13 @@ def refuse_other_topic(kafka: KafkaSettings, engine: Engine) -> None:
         fault = INBOX.recognise(db, name, str(found["topic_id"]), len(found["partitions"]))
     if fault:
         raise Refused(fault)
+
+
+def calm_the_collector() -> None:
+    """Look for reference cycles rarely: a decision makes thousands of objects and no cycle. Saves up to a third."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(100_000, 50, 100)
 
 
 def broker_unreachable(kafka: KafkaSettings) -> str | None:

@@ -50,7 +50,7 @@ class RecentHeads:
     Never asked what is true, only what given bytes mean: a worker that was replaced for a while cannot be misled.
     """
 
-    def __init__(self, size: int = 3_000) -> None:
+    def __init__(self, size: int = 2_000) -> None:
         self._size = size
         self._heads: OrderedDict[str, tuple[bytes, Head]] = OrderedDict()
 

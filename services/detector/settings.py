@@ -20,7 +20,7 @@ class Settings(BaseSettings):
     due_seconds: float = Field(default=5.0, gt=0, le=3600)
     metrics_host: str = "127.0.0.1"
     metrics_port: int = Field(default=9120, ge=0, le=65535)
-    batch: int = Field(default=200, ge=1, le=2000)
+    batch: int = Field(default=500, ge=1, le=2000)
     session_seconds: float = Field(default=10.0, ge=6, le=300)
     keep_unenrolled_days: int = Field(default=35, ge=0, le=3650)
     site_dir: Path = Field(default=Path("deploy/site"), validation_alias="SITE_DIR")

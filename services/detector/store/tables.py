@@ -4,9 +4,9 @@ What is written per event stays flat while a patient's history grows: a fact is 
 head is small, and of the result keys only the newest few are rewritten, the others lie sealed.
 """
 
-from sqlalchemy import BigInteger, Column, Index, Integer, LargeBinary, MetaData, String, Table
+from sqlalchemy import BigInteger, Column, Index, Integer, MetaData, String, Table
 
-from services.common.database import Instant
+from services.common.database import Bytes, Instant
 from services.common.inbox import inbox_tables
 from services.common.outbox import outbox_table
 
@@ -21,8 +21,8 @@ PATIENTS = Table(
     Column("partition", Integer, nullable=False),
     Column("wake_at", Instant),
     Column("purge_at", Instant),
-    Column("recent_keys", LargeBinary, nullable=False),
-    Column("head", LargeBinary, nullable=False),
+    Column("recent_keys", Bytes, nullable=False),
+    Column("head", Bytes, nullable=False),
     Index("patients_wake", "partition", "wake_at"),
     Index("patients_purge", "partition", "purge_at"),
 )
@@ -35,7 +35,7 @@ FACTS = Table(
     Column("patient_ref", String(64), nullable=False),
     Column("event_id", String(200), nullable=False),
     Column("received_at", Instant, nullable=False),
-    Column("body", LargeBinary, nullable=False),
+    Column("body", Bytes, nullable=False),
     Index("facts_event", "patient_ref", "event_id", unique=True),
 )
 """One row per event, its body deflated; `fact_no` rises in the order in which a patient's events were taken."""
@@ -45,6 +45,6 @@ RESULT_KEYS = Table(
     META,
     Column("patient_ref", String(64), primary_key=True),
     Column("segment", Integer, primary_key=True, autoincrement=False),
-    Column("keys", LargeBinary, nullable=False),
+    Column("keys", Bytes, nullable=False),
 )
 """Sealed segments of a patient's result keys: sorted, never rewritten."""
