@@ -79,7 +79,8 @@ class Watcher:
         self.refolds += history is not None
         self.facts.update((event.event_id, event) for event in decision.facts)
         self.known |= results
-        stored = _DECODE(_ENCODE(decision.head))
+        at_hand = decision.head.after if self.said % 2 else None
+        stored = _DECODE(_ENCODE(replace(decision.head, after=at_hand)))
         if stored != decision.head:
             raise Broken("the head does not survive being stored")
         self.head, self.wake_at = stored, decision.wake_at

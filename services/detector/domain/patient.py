@@ -230,7 +230,7 @@ def _refold(head: Head, known: Sequence[Event], new: Sequence[Event], rules: Rul
         folded.after if sealed else folded.before,
         newest.at if newest is not None else None,
         () if sealed else kept_versions(facts.newest_versions),
-        sealed, facts.next_at, facts.corrected_orders, head.ledger,
+        sealed, facts.next_at, facts.corrected_orders, head.ledger, folded.after,
     )  # fmt: skip
     return _speak(grown, folded.after, new, rules, now, dead)
 
