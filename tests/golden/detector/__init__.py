@@ -1,0 +1,1 @@
+"""Heads as an earlier software wrote them."""
