@@ -6,6 +6,8 @@ page and mail. Then the two rates (`benchmarks.ingest`, `benchmarks.detector`) a
 """
 
 import argparse
+import os
+import re
 import smtplib
 import subprocess
 import sys
@@ -38,6 +40,9 @@ ARRIVES_WITHIN_SECONDS = 30.0
 PROBES = 100
 PARTITIONS = 12
 HAND = Member("bench", "en", ("immunology", "rheumatology", "oncology", "hepatology", "on-call"))
+NUMBER = re.compile(r"[0-9A-F]{4}-[0-9A-F]{4}")
+"""An alert's number, as page and mail carry it in their subjects."""
+
 RATES = ("benchmarks.ingest", "benchmarks.detector")
 
 
@@ -113,7 +118,7 @@ def play(hospital: Hospital, watch: Watch, *, seconds: int) -> Round:
     messages = [
         _message(found[n // EVERY_FIFTH], FERRITIN="412")
         if n % EVERY_FIFTH == 0
-        else _message(calm[n % len(calm)], ago=timedelta(hours=3, seconds=n))
+        else _message(calm[n % len(calm)], ago=timedelta(hours=3) - timedelta(seconds=n))
         for n in range(total)
     ]
     started = time.monotonic() + 0.2
@@ -152,15 +157,21 @@ def _send(
 
 
 def _collect(hospital: Hospital, watch: Watch, seen: Round, refs: Sequence[str]) -> None:
+    """Wait until each finding's alert, page and mail are there."""
     deadline = time.monotonic() + ARRIVES_WITHIN_SECONDS
+    read = 0
+    mails: dict[str, float] = {}
+    pages: dict[str, float] = {}
     while time.monotonic() < deadline:
+        came = hospital.mailbox.mails
+        for mail in came[read:]:
+            if (number := NUMBER.search(mail.subject)) is not None:
+                (pages if HAND.page in mail.recipients else mails).setdefault(number[0], mail.at)
+        read = len(came)
         seen.alerted = {ref: watch.first[ref] for ref in refs if ref in watch.first}
-        numbers = {watch.numbers[ref]: ref for ref in seen.alerted}
-        seen.mailed, seen.paged = {}, {}
-        for mail in hospital.mailbox.mails:
-            target = seen.paged if HAND.page in mail.recipients else seen.mailed
-            for number in (number for number in numbers if number in mail.subject or number in mail.text):
-                target.setdefault(numbers[number], mail.at)
+        numbers = {ref: watch.numbers[ref] for ref in seen.alerted if ref in watch.numbers}
+        seen.mailed = {ref: mails[number] for ref, number in numbers.items() if number in mails}
+        seen.paged = {ref: pages[number] for ref, number in numbers.items() if number in pages}
         if min(map(len, (seen.alerted, seen.mailed, seen.paged))) == len(refs):
             return
         time.sleep(0.2)
@@ -212,7 +223,7 @@ def figures(
     """Return the medians over the rounds."""
     conditions = (
         f"{PER_SECOND} messages/s of 20 results for {seconds} s on {CONNECTIONS} connections, one in five a finding, "
-        f"{PARTITIONS} partitions, SQLite stores"
+        f"{PARTITIONS} partitions, SQLite stores, load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores"
     )
     wanted = (
         ("frame to answer", "answered", hops, "broker hop", {0.5: "", 0.99: "50 ms at 200/s"}),
