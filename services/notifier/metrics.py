@@ -54,6 +54,13 @@ class Metrics:
         self.audit_findings = gauge("audit_findings", "Broken promises the auditor sees: must be 0")
         self.site_faulty = gauge("site_files_faulty", "1 while changed site files are faulty and not in force")
         self.heartbeat = gauge("heartbeat_seconds", "Unix time at which the part last went round", "part")
+        self.partition_heartbeat = gauge(
+            "partition_heartbeat_seconds",
+            "Unix time at which the partition last moved on or was seen to be at its end",
+            "topic",
+            "partition",
+        )
+        self.lag = gauge("lag_records", "Records in the topic that are not yet in the store", "topic", "partition")
 
     def add(self, counts: Tally[tuple[str, ...]]) -> None:
         """Add what a committed transaction counted."""

@@ -5,7 +5,8 @@ While the store or the broker is away nothing is taken and nothing is lost; whoe
 """
 
 import threading
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import structlog
@@ -28,6 +29,7 @@ CONTIGUOUS = frozenset({ALERTS.name})
 """Not compacted and not written in transactions: an offset that is left out was skipped by the client."""
 
 POLL_MS = 500
+PROBE_SECONDS, PROBE_WAITS_MS = 5.0, 3_000
 FIRST_PAUSE, LONGEST_PAUSE = 0.25, 5.0
 
 log = structlog.get_logger("consumer")
@@ -43,6 +45,7 @@ class Consumer(threading.Thread):
         self._names: Mapping[str, str] = {kafka.topic(topic.name): topic.name for topic in READ}
         self._positions: dict[Source, Position] = {}
         self._stopping = threading.Event()
+        self._probed_at = float("-inf")
         self.trouble: str | None = "not yet connected to Kafka"
         self.failed: BaseException | None = None
         """What ended the thread although nobody asked for it."""
@@ -61,26 +64,24 @@ class Consumer(threading.Thread):
                 self._bench.beat("consumer")
                 try:
                     self._recognise()
-                    with_trouble = self._read()
+                    self._read()
                 except (KafkaError, *PASSING) as problem:
-                    with_trouble = f"cannot take from Kafka: {type(problem).__name__}"
+                    self._say(f"cannot take from Kafka: {type(problem).__name__}")
                 except Misconfigured as problem:
-                    with_trouble = problem.detail
-                if self._stopping.is_set():
+                    self._say(problem.detail)
+                else:
                     return
-                self._say(with_trouble)
                 self._stopping.wait(pause)
-                pause = min(LONGEST_PAUSE, pause * 2) if with_trouble else FIRST_PAUSE
+                pause = min(LONGEST_PAUSE, pause * 2)
         except BaseException as problem:
             self.failed = problem
             log.exception("consumer ended")
 
-    def _say(self, trouble: str | None) -> None:
-        if trouble != self.trouble and trouble is not None:
+    def _say(self, trouble: str) -> None:
+        if trouble != self.trouble:
             log.warning("not taking", trouble=trouble)
         self.trouble = trouble
-        if trouble is not None:
-            self._bench.metrics.retries.labels("consumer", "kafka-or-store").inc()
+        self._bench.metrics.retries.labels("consumer", "kafka-or-store").inc()
 
     def _recognise(self) -> None:
         """Refuse topics that were deleted and made anew. Raises Misconfigured."""
@@ -92,8 +93,8 @@ class Consumer(threading.Thread):
                 if sentence is not None:
                     raise Misconfigured("topic_recreated", sentence)
 
-    def _read(self) -> str | None:
-        """Take until stopped or in trouble; returns the trouble."""
+    def _read(self) -> None:
+        """Take until stopped. Raises KafkaError, what a store that is away raises, and Misconfigured."""
         self._positions = {}
         consumer = KafkaConsumer(
             *self._names,
@@ -114,7 +115,6 @@ class Consumer(threading.Thread):
                 self._bench.beat("consumer")
         finally:
             consumer.close(timeout_ms=5_000)
-        return None
 
     def _once(self, consumer: KafkaConsumer) -> None:
         """Poll and take once; on a store that is away, put the client back to where the store stands."""
@@ -125,8 +125,8 @@ class Consumer(threading.Thread):
         ]
         work = self._next(consumer, records)
         if not work:
-            if consumer.assignment():
-                self.trouble = None
+            self._probe(consumer)
+            self._measure(consumer, work)
             return
         try:
             self._take(work)
@@ -138,7 +138,31 @@ class Consumer(threading.Thread):
             self._away(consumer, problem)
             return
         self.trouble = None
+        self._measure(consumer, work)
         consumer.commit_async()
+
+    def _probe(self, consumer: KafkaConsumer) -> None:
+        """A client whose brokers are away polls on in silence: now and then ask for something that needs an answer."""
+        if time.monotonic() - self._probed_at < PROBE_SECONDS or not self._positions:
+            return
+        try:
+            consumer.end_offsets([TopicPartition(*min(self._positions))], timeout_ms=PROBE_WAITS_MS)
+        except KafkaError as problem:
+            self._say(f"Kafka does not answer: {type(problem).__name__}")
+        else:
+            self.trouble = None
+        self._probed_at = time.monotonic()
+
+    def _measure(self, consumer: KafkaConsumer, moved: Collection[Source]) -> None:
+        """Show how far each partition is behind, and that it moves or stands at its end."""
+        metrics, now = self._bench.metrics, self._bench.now().timestamp()
+        for source, at in self._positions.items():
+            end = consumer.highwater(TopicPartition(*source))
+            behind = 0 if end is None else max(0, end - at.next)
+            labels = (self._names[source.topic], str(source.partition))
+            metrics.lag.labels(*labels).set(behind)
+            if source in moved or behind == 0:
+                metrics.partition_heartbeat.labels(*labels).set(now)
 
     def _away(self, consumer: KafkaConsumer, problem: BaseException) -> None:
         """The store cannot be written: go back, so that the client keeps its membership and brings it again."""

@@ -7,6 +7,7 @@ import httpx
 import pytest
 from sqlalchemy import create_engine, make_url, text
 
+from deploy.broker import Broker
 from schemas.topics import ALERTS, DELIVERIES
 from tests.integration.notifier.house import House, link, press
 from tests.support.mailbox import Mail
@@ -174,6 +175,25 @@ def test_without_a_broker_it_waits_says_so_and_shows_the_worklist(house: House) 
     port = process.env["NOTIFIER_HTTP_PORT"]
     assert httpx.get(f"http://127.0.0.1:{port}/sign-in", trust_env=False).status_code == 200
     assert process.stop() == 0
+
+
+@pytest.mark.slow
+def test_a_broker_that_falls_silent_is_said_and_what_it_then_brings_is_told(own_broker: Broker, house: House) -> None:
+    house.bootstrap = own_broker.bootstrap
+    house.prepare()
+    process = started(house)
+    house.say(house.alert())
+    (mail, *_) = house.mails(LI, count=1)
+    own_broker.freeze()
+    try:
+        _until(lambda: process.readiness() is not None, seconds=60)
+        assert press(link(mail)).status_code == 200
+    finally:
+        own_broker.thaw()
+    house.say(house.alert(alert_id="b1"))
+    house.mails(LI, count=2, timeout=60)
+    process.wait_ready()
+    assert process.is_running
 
 
 def test_wrong_topics_end_it_with_a_sentence(house: House) -> None:
