@@ -23,7 +23,7 @@ from services.detector.app.desk import Desk, Positions
 from services.detector.app.relay import Relay
 from services.detector.metrics import Metrics
 
-INBOX_LIMIT = 4_000
+INBOX_LIMIT = 2_000
 SEEK_AGAIN_SECONDS = 2.5
 NOTHING_CAME_SECONDS = 2.0
 ENDS_KNOWN_SECONDS = 20.0

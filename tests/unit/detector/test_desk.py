@@ -4,11 +4,13 @@ from datetime import datetime, timedelta
 import pytest
 from prometheus_client import CollectorRegistry
 from sqlalchemy import Engine
+from structlog.testing import CapturingLogger
 
 from schemas.alert_v1 import Alert
 from schemas.dead_letter_v1 import DeadLetter
 from services.common.inbox import Conflict, Position, Source
 from services.common.outbox import Unsaid
+from services.detector.app import batch
 from services.detector.app.desk import Arrived, Desk
 from services.detector.metrics import Metrics
 from services.detector.store import facts, heads
@@ -127,9 +129,9 @@ def test_a_decision_that_fails_buries_its_event_and_is_loud(
     assert b.dead() == ["decision_failed"]
     assert b.count("decision_failures_total", when="event") == 1
     assert len(b.history()) == 1
-    printed = capsys.readouterr().out
-    assert "decision failed" in printed
-    assert "812" not in printed
+    [call] = log.calls
+    assert (call.method_name, call.args, call.kwargs["patient_ref"]) == ("error", ("decision failed",), "PAT1")
+    assert "812" not in str(call), "the exception's words hold a value"
     assert b.conserved()
 
 
