@@ -121,8 +121,10 @@ def test_what_cannot_be_read_is_a_dead_letter_and_the_rest_goes_on(bench: MakeBe
 
 
 def test_a_decision_that_fails_buries_its_event_and_is_loud(
-    bench: MakeBench, capsys: pytest.CaptureFixture[str]
+    bench: MakeBench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    log = CapturingLogger()
+    monkeypatch.setattr(batch, "log", log)
     b = bench(fails_on={"e2"})
     b.take(in_order(a_report("e1"), a_report("e2"), a_report("e3", "PAT2")))
     assert b.alerts() == ["of-e1", "of-e3"]
