@@ -81,11 +81,10 @@ def with_newest(kept: tuple[Candidate, ...], new: Candidate) -> tuple[Candidate,
 
 
 def with_first(kept: tuple[Candidate, ...], new: Candidate) -> tuple[Candidate, ...]:
-    """Keep the first candidate of each kind of sample; within one instant the one that "newest" means."""
+    """Keep the first candidate of each kind of sample, by the order in which "newest" is the last."""
     for at, old in enumerate(kept):
         if _same_key(old, new):
-            same_instant = old.collected_at == new.collected_at
-            return (*kept[:at], new, *kept[at + 1 :]) if same_instant and _is_later(new, old) else kept
+            return (*kept[:at], new, *kept[at + 1 :]) if _is_later(old, new) else kept
     return (*kept, new)
 
 
@@ -102,10 +101,7 @@ def first_comparable(kept: tuple[Candidate, ...], result: LabResult) -> Candidat
     """Return the earliest candidate that `result` may be compared with."""
     found: Candidate | None = None
     for candidate in kept:
-        if not is_comparable(candidate, result):
-            continue
-        earlier = found is None or candidate.collected_at < found.collected_at
-        if earlier or (found and candidate.collected_at == found.collected_at and _is_later(candidate, found)):
+        if is_comparable(candidate, result) and (found is None or _is_later(found, candidate)):
             found = candidate
     return found
 

@@ -5,7 +5,7 @@ Law: within a moment accepted levels fall, clear watches end, flags open or join
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from services.detector.domain.baseline import candidate_of, with_first, with_newest
 from services.detector.domain.calcium import INVOLVED, SPAN
@@ -25,6 +25,7 @@ from services.detector.domain.values import AdverseEventGraded, EpisodeClosed, L
 SERIES_LENGTH = 6
 MARKER_SERIES_LENGTH = 12
 DRAWS_KEPT = 16
+DAY = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +43,7 @@ def add(course: Course, moment: Moment, setting: Setting) -> None:
     if moment.results:
         used = [(result, standing_of(result)) for result in moment.results]
         usable = [result for result, use in used if use is Use.USABLE]
+        _keep_own(course, moment.at, used, setting)
         evaluations, recovered = evaluate(course, moment, used, record, rules)
         flags = take_evaluations(course, evaluations.values(), frozenset(result.analyte for result in usable))
         take_flags(course, flags, moment.at, rules)
@@ -93,7 +95,7 @@ def _keep(course: Course, moment: Moment, used: Sequence[Used], setting: Setting
     """Keep what later moments compare with: baselines, previous values, when each analyte was last usable, series."""
     record, rules = setting.record, setting.rules
     at = moment.at
-    early = record.dose_at is not None and (record.dose_by_day or at <= record.dose_at + rules.baseline.after_dose)
+    early = record.dose_at is not None and at <= record.dose_at + rules.baseline.after_dose
     for result, use in used:
         if use is Use.NOTHING:
             continue
@@ -107,26 +109,36 @@ def _keep(course: Course, moment: Moment, used: Sequence[Used], setting: Setting
             candidate = candidate_of(result, at, low, high, BaselineKind.NONE)
             course.previous[analyte] = with_newest(course.previous.get(analyte, ()), candidate)
         if early:
-            _keep_baseline(course, result, at, setting)
+            _keep_provisional(course, result, at, setting)
     if course.calcium or any(result.analyte in INVOLVED for result in moment.results):
         kept = [old for old in course.calcium if at - placed_at(old) <= SPAN]
         new = [r for r in moment.results if r.analyte in INVOLVED and not r.result_id.endswith("~corrected")]
         course.calcium = (*kept, *new)
 
 
-def _keep_baseline(course: Course, result: LabResult, at: datetime, setting: Setting) -> None:
+def _keep_own(course: Course, at: datetime, used: Sequence[Used], setting: Setting) -> None:
+    """Keep candidates of the 28 days before the dose; a bare date of its day lies before results of the same moment."""
     record, rules = setting.record, setting.rules
-    if record.dose_at is None:
+    dose_at = record.dose_at
+    if dose_at is None or not dose_at - rules.baseline.before_dose <= at <= dose_at + DAY:
         return
-    analyte = result.analyte
-    low, high = limits_of(result, rules.limits, record.sex)
-    if is_before_dose(record, at, result, rules):
-        if at >= record.dose_at - rules.baseline.before_dose:
+    for result, use in used:
+        if use is Use.USABLE and is_before_dose(record, at, result, rules):
+            low, high = limits_of(result, rules.limits, record.sex)
             own = candidate_of(result, at, low, high, BaselineKind.OWN)
-            course.own[analyte] = with_newest(course.own.get(analyte, ()), own)
-    elif at <= record.dose_at + rules.baseline.after_dose:
+            course.own[result.analyte] = with_newest(course.own.get(result.analyte, ()), own)
+
+
+def _keep_provisional(course: Course, result: LabResult, at: datetime, setting: Setting) -> None:
+    """Keep candidates of the 7 days after the dose; they apply to later moments only."""
+    record, rules = setting.record, setting.rules
+    if record.dose_at is None or at > record.dose_at + rules.baseline.after_dose:
+        return
+    if not is_before_dose(record, at, result, rules):
+        low, high = limits_of(result, rules.limits, record.sex)
         provisional = candidate_of(result, at, low, high, BaselineKind.PROVISIONAL)
-        course.provisional[analyte] = with_first(course.provisional.get(analyte, ()), provisional)
+        kept = course.provisional.get(result.analyte, ())
+        course.provisional[result.analyte] = with_first(kept, provisional)
 
 
 def _keep_point(course: Course, result: LabResult, at: datetime, use: Use) -> None:
