@@ -23,6 +23,7 @@ from schemas.admin import check_topics, connected, describe
 from schemas.topics import ALERTS, CLINICAL_EVENTS, RETESTS, TOPICS
 from services.common.clock import utc_now
 from services.common.database import PASSING, DatabaseHeld, hold, is_sqlite
+from services.common.environment import wrong_variables
 from services.common.errors import EXIT_MISCONFIGURED, EXIT_REFUSED, EXIT_STUCK, Misconfigured
 from services.common.kafka import KafkaSettings
 from services.common.logging import configure, hold_libraries
@@ -267,9 +268,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return _report(check(settings))
         return Process(settings).run()
     except ValidationError as problem:
-        return _report(
-            [f"{'.'.join(str(step) for step in fault['loc'])}: {fault['msg']}" for fault in problem.errors()]
-        )
+        return _report(wrong_variables(problem, "DETECTOR"))
     except Misconfigured as fault:
         return _report([str(fault)])
     except (Refused, DatabaseHeld) as refused:

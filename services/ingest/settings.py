@@ -10,6 +10,7 @@ from typing import Literal
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from services.common.environment import wrong_variables
 from services.common.errors import Misconfigured
 from services.common.kafka import KafkaSettings
 
@@ -99,10 +100,4 @@ def read_settings() -> tuple[IngestSettings, KafkaSettings]:
     try:
         return IngestSettings(), KafkaSettings()
     except ValidationError as problem:
-        faults = (f"{_variable(error['loc'])}: {error['msg']}" for error in problem.errors(include_input=False))
-        raise Misconfigured("settings", "; ".join(faults)) from problem
-
-
-def _variable(location: tuple[int | str, ...]) -> str:
-    name = str(location[0]) if location else "settings"
-    return name if name.isupper() else f"INGEST_{name.upper()}"
+        raise Misconfigured("settings", "; ".join(wrong_variables(problem, "INGEST"))) from problem

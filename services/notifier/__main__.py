@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from schemas.admin import check_topics
 from services.common.clock import utc_now
 from services.common.database import PASSING, DatabaseHeld
+from services.common.environment import wrong_variables
 from services.common.errors import EXIT_MISCONFIGURED, EXIT_STUCK, Misconfigured
 from services.common.kafka import require_safe_client
 from services.common.logging import configure
@@ -37,9 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         settings = Settings()
     except ValidationError as problem:
-        return _complain(
-            [f"{_variable(error['loc'])}: {error['msg']}" for error in problem.errors(include_input=False)]
-        )
+        return _complain(wrong_variables(problem, "NOTIFIER"))
     try:
         if chosen.check:
             return check(settings)
@@ -76,11 +75,6 @@ def _instant(text: str) -> datetime:
     if moment.tzinfo is None:
         raise argparse.ArgumentTypeError("needs a zone, such as 2026-01-04T03:00+08:00")
     return moment
-
-
-def _variable(location: tuple[int | str, ...]) -> str:
-    name = ".".join(str(part) for part in location)
-    return name if name.isupper() else f"NOTIFIER_{name.upper()}"
 
 
 def _complain(sentences: Sequence[str]) -> int:
