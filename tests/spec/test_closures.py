@@ -66,3 +66,21 @@ def test_exactly_30_days_after_the_end_it_is_the_same_episode() -> None:
     bedside = opened().closed("20 Jan 08:00", "infection")
     ferritins(bedside, [("26 Jan", "80"), ("19 Feb 08:00", "400")])
     assert bedside.said[-1].episode_id == bedside.said[0].episode_id
+
+
+def test_a_peak_that_was_seen_and_has_passed_is_not_told_again() -> None:
+    bedside = ferritins(enrolled(), [("2 Jan", "80"), ("19 Jan", "600"), ("22 Jan", "245")]).closed(
+        "23 Jan", "infection"
+    )
+    assert bedside.standing() == []
+    bedside.report("26 Jan", FERRITIN="248")
+    assert bedside.standing() == []
+    assert bedside.heard() == ["raised ferritin.rise 3 P2", "cleared ferritin.rise 3 P2"]
+
+
+def test_after_the_closure_more_than_the_last_level_is_told() -> None:
+    bedside = ferritins(enrolled(), [("2 Jan", "80"), ("19 Jan", "600"), ("22 Jan", "245")]).closed(
+        "23 Jan", "infection"
+    )
+    bedside.report("2 Feb", FERRITIN="600")
+    assert bedside.standing() == ["ferritin.rise 3 P2"]
