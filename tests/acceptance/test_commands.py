@@ -7,6 +7,7 @@ import pytest
 
 from tests.acceptance.conftest import Opened
 from tests.support.hospital import Hospital
+from tests.support.processes import REPOSITORY
 from tests.support.system import System
 
 SERVICES = ("ingest", "detector", "notifier")
@@ -37,6 +38,15 @@ def test_missing_topics_are_said_with_the_command_that_makes_them(spoiled: Syste
     assert done.returncode == CANNOT_RUN
     assert "schemas.topics --apply" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_the_example_site_is_in_order(spoiled: System, name: str) -> None:
+    spoiled.apply_topics()
+    spoiled.env["SITE_DIR"] = str(REPOSITORY / "deploy" / "site")
+    done = spoiled.run("-m", f"services.{name}", "--check")
+    # All that may be missing is the mail server that the example names on this machine.
+    assert [line for line in done.stderr.splitlines() if "1025" not in line and "warning" not in line] == []
 
 
 @pytest.mark.parametrize(
