@@ -1,6 +1,7 @@
 """Logs: one line per unit of work, JSON in production, to stdout. Law: no line names a patient but by `patient_ref`.
 
-Libraries that format whole messages at DEBUG (the stream engine does) are held at INFO whatever the level asked for.
+Libraries that format whole messages at DEBUG (the stream engine does) are held at INFO whatever the level asked for;
+those that tell twenty lines of every connection at WARNING.
 """
 
 import logging
@@ -11,8 +12,8 @@ from typing import Any, Literal
 import structlog
 
 LogFormat = Literal["json", "console"]
-HELD_AT_INFO = ("faust", "mode", "aiokafka", "kafka")
-HELD_AT_WARNING = ("httpx", "httpcore", "uvicorn.access", "alembic", "sqlalchemy", "asyncio")
+HELD_AT_INFO = ("faust", "mode")
+HELD_AT_WARNING = ("kafka", "aiokafka", "httpx", "httpcore", "uvicorn.access", "alembic", "sqlalchemy", "asyncio")
 FORBIDDEN_KEYS = frozenset({"mrn", "name", "birth_date", "value", "address", "phone", "body", "password", "token"})
 
 
