@@ -1,0 +1,1 @@
+"""The demo's own parts: its mail page and what it says on the terminal."""
