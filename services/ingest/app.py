@@ -7,6 +7,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Protocol, assert_never
@@ -45,6 +46,10 @@ UNKNOWN_SOURCE = "unknown"
 HL7 = "x-application/hl7-v2+er7"
 JSON = "application/json"
 INTERNAL = "internal_error"
+EARLIEST = datetime.min.replace(tzinfo=UTC)
+CLOCK_TICK = timedelta(microseconds=1)
+CLOCK_SLEW = timedelta(seconds=1)
+"""A clock that was set back by no more does not put calls out of their order; set back by more, it is believed."""
 
 log = structlog.get_logger("ingest")
 frames_log = logging.getLogger("ingest")
@@ -112,6 +117,7 @@ class Ingest:
         self._tables, self._profiles, self._registrar = tables, profiles, registrar
         self._site_key = site_key
         self._count = Count(metrics, now)
+        self._last_call = EARLIEST
         self._naming = Naming(partial(patient_ref, site_key), partial(keyed_token, site_key))
 
     def fault(self) -> str | None:
@@ -251,8 +257,8 @@ class Ingest:
         """Make one statement of the registry durable: who the patient is, then the event."""
         grant = statement.grant
         raw = Raw(
-            statement.content, source=grant.source, transport="http", peer=statement.peer, received_at=self._now()
-        )  # fmt: skip
+            statement.content, source=grant.source, transport="http", peer=statement.peer, received_at=self._call_time()
+        )
         subject = Subject(
             patient_ref=patient_ref(self._site_key, grant.authority, statement.mrn),
             authority=grant.authority,
@@ -260,7 +266,6 @@ class Ingest:
             source=grant.source,
             received_at=raw.received_at,
             raw_ref=raw.raw_id,
-            idempotency_key=statement.idempotency_key,
         )
         try:
             messages = self._registrar.messages(subject, statement.name, statement.body)
@@ -278,6 +283,14 @@ class Ingest:
                 return NotNow(reason)
             case TooLarge():
                 return Impossible("body", "is too large to be stored")
+
+    def _call_time(self) -> datetime:
+        """Return a time of receipt that no earlier call has: of two calls the later one counts, by this time."""
+        now = self._now()
+        if now <= self._last_call <= now + CLOCK_SLEW:
+            now = self._last_call + CLOCK_TICK
+        self._last_call = now
+        return now
 
     def _registry_record(self, message: Message) -> Record:
         assert isinstance(message, Patient | ClinicalEvent)

@@ -163,7 +163,6 @@ class RegistryApi:
             body=body,
             content=content,
             peer=request.client.host if request.client else None,
-            idempotency_key=request.headers.get("idempotency-key", "")[:200],
         )
         match await self._registry.record(statement):
             case Recorded(event_id):

@@ -1,7 +1,8 @@
-"""Statements of the registry → events. Law: no identifier in an event; the same statement is the same event.
+"""Statements of the registry → events. Law: no identifier in an event; the same statement has the same id.
 
-The id of an event is a hash of who said what about whom. A client that returns to an earlier statement (A, B, A again)
-says so with another `Idempotency-Key`, else the third is taken for a repetition of the first.
+The id of an event is a hash of who said what about whom, so a call that is repeated is answered with the id it had.
+Every call is published, with its own time of receipt: of A, B and A again the last call counts, and readers that keep
+what they have seen keep it by id and time of receipt.
 """
 
 import json
@@ -61,7 +62,6 @@ class Subject:
     source: str
     received_at: datetime
     raw_ref: str
-    idempotency_key: str = ""
 
     def __repr__(self) -> str:
         return f"Subject({self.patient_ref})"
@@ -72,7 +72,7 @@ def _event(kind: type[Event], subject: Subject, **fields: Any) -> Event:  # noqa
     content = json.dumps(fields, sort_keys=True, default=str)
     name = str(kind.model_fields["kind"].default)
     return kind(
-        event_id=stable_id(name, subject.source, subject.patient_ref, content, subject.idempotency_key),
+        event_id=stable_id(name, subject.source, subject.patient_ref, content),
         patient_ref=subject.patient_ref,
         source=subject.source,
         received_at=subject.received_at,

@@ -144,4 +144,3 @@ class Statement:
     body: Body = field(repr=False)
     content: bytes = field(repr=False)
     peer: str | None = None
-    idempotency_key: str = ""

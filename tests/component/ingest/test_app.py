@@ -12,13 +12,16 @@ from typing import Any
 import pytest
 from prometheus_client import CollectorRegistry
 
-from schemas.clinical_event_v1 import LabReport, decode
+from schemas.clinical_event_v1 import AdverseEventGraded, LabReport, decode
 from schemas.dead_letter_v1 import DeadLetter
 from schemas.raw_message_v1 import RawMessage
 from services.common.kafka import topic_name
 from services.ingest.adapters.event_log import Durability, Record, Stored, TooLarge, Unavailable
+from services.ingest.adapters.http_api import Recorded
 from services.ingest.adapters.mllp_connection import Origin, Reply
 from services.ingest.adapters.registry import Registrar, canonical
+from services.ingest.adapters.registry_bodies import AdverseEventBody, Statement
+from services.ingest.adapters.tokens import Grant
 from services.ingest.app import Ingest, Topics
 from services.ingest.domain.framing import HEAD_BYTES, Damaged, Fault, Frame
 from services.ingest.metrics import IngestMetrics
@@ -55,6 +58,7 @@ class Shell:
     app: Ingest
     log: FakeLog
     metrics: IngestMetrics
+    time: list[datetime]
 
     async def receive(self, frame: Frame | Damaged) -> Reply:
         self.metrics.frames_in.inc()
@@ -77,7 +81,7 @@ class Shell:
 @pytest.fixture
 def shell(tmp_path: Path) -> Shell:
     (tmp_path / "sources.toml").write_text(SOURCES, "utf-8")
-    tables, log, metrics = load_tables(), FakeLog(), IngestMetrics(CollectorRegistry())
+    tables, log, metrics, time = load_tables(), FakeLog(), IngestMetrics(CollectorRegistry()), [NOW]
     app = Ingest(
         log,
         topics=Topics.named(partial(topic_name, "p.")),
@@ -86,9 +90,9 @@ def shell(tmp_path: Path) -> Shell:
         registrar=Registrar(KEY, partial(canonical, tables)),
         site_key=KEY,
         metrics=metrics,
-        now=lambda: NOW,
+        now=lambda: time[0],
     )
-    return Shell(app, log, metrics)
+    return Shell(app, log, metrics, time)
 
 
 def run(test: Callable[[], Coroutine[Any, Any, None]]) -> None:
@@ -266,5 +270,47 @@ def test_a_fault_of_ours_refuses_one_frame_and_the_feed_goes_on(shell: Shell) ->
         assert accepted.content is not None
         assert b"MSA|AA|C1" in accepted.content
         assert shell.outcomes() == {"refused": 1, "published": 1}
+
+    run(test)
+
+
+def a_grading(grade: int) -> Statement:
+    text = f'{{"term": "Hepatitis", "grade": {grade}, "graded_at": "2026-03-01T08:00:00Z"}}'
+    body = AdverseEventBody.model_validate_json(text)
+    grant = Grant("trial-office", "HOSP", frozenset({"coordinator"}))
+    return Statement(grant=grant, mrn="00042", name="ae1", body=body, content=text.encode())
+
+
+def test_each_call_is_published_with_its_own_time_and_the_same_statement_has_the_same_id(shell: Shell) -> None:
+    async def test() -> None:
+        answers = [await shell.app.record(a_grading(grade)) for grade in (2, 3, 2)]
+        published = [shell.on("clinical-events.v1", call) for call in range(3)]
+        events = [decode(record.value) for (record,) in published]
+
+        assert [answer.event_id for answer in answers if isinstance(answer, Recorded)] == [e.event_id for e in events]
+        assert [event.grade for event in events if isinstance(event, AdverseEventGraded)] == [2, 3, 2]
+        assert events[0].event_id == events[2].event_id != events[1].event_id
+        assert events[0].received_at < events[1].received_at < events[2].received_at
+
+    run(test)
+
+
+@pytest.mark.parametrize(
+    ("step", "later"),
+    [
+        pytest.param(timedelta(milliseconds=-200), True, id="a clock that is set right by a little"),
+        pytest.param(timedelta(hours=-1), False, id="a clock that was wrong is believed once it is right"),
+    ],
+)
+def test_a_clock_that_is_set_back_does_not_put_calls_out_of_order(
+    shell: Shell, step: timedelta, *, later: bool
+) -> None:
+    async def test() -> None:
+        await shell.app.record(a_grading(2))
+        shell.time[0] += step
+        await shell.app.record(a_grading(3))
+        first, second = (decode(shell.on("clinical-events.v1", call)[0].value) for call in (0, 1))
+
+        assert (first.received_at < second.received_at) is later
 
     run(test)

@@ -36,7 +36,7 @@ def convert(analyte: str, value: Decimal, unit: str) -> tuple[Decimal, str]:
 
 
 def subject(
-    *, patient_ref: str = "AAAA-BBBB-CCCCC", source: str = "office", key: str = "", received_at: datetime = RECEIVED
+    *, patient_ref: str = "AAAA-BBBB-CCCCC", source: str = "office", received_at: datetime = RECEIVED
 ) -> Subject:
     return Subject(
         patient_ref=patient_ref,
@@ -45,7 +45,6 @@ def subject(
         source=source,
         received_at=received_at,
         raw_ref="raw1",
-        idempotency_key=key,
     )
 
 
@@ -98,7 +97,6 @@ def test_the_same_statement_is_the_same_event_whenever_it_comes() -> None:
         pytest.param(ADVERSE_EVENT, "ae2", subject(), id="another adverse event"),
         pytest.param(ADVERSE_EVENT, "ae1", subject(patient_ref="other"), id="another patient"),
         pytest.param(ADVERSE_EVENT, "ae1", subject(source="other"), id="another source"),
-        pytest.param(ADVERSE_EVENT, "ae1", subject(key="2"), id="said again on purpose"),
     ],
 )
 def test_another_statement_is_another_event(text: str, name: str, of: Subject) -> None:
