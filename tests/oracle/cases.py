@@ -79,13 +79,15 @@ class Story:
                 order_key: str | None) -> Event:  # fmt: skip
         comparator = next((c for c in ("<=", ">=", "<", ">") if text.startswith(c)), None)
         low, high, unit = LIMITS[analyte]
+        low, high = (None if "no-limits" in remarks else limit for limit in (low, high))
         key = order or f"{iso(collected)}"
         return {
             "result_id": f"{key}|{analyte}", "analyte": analyte, "value": text.removeprefix(comparator or ""),
             "comparator": comparator, "unit": unit, "original": {"value": text, "unit": unit}, "reference_low": low,
             "reference_high": high, "status": status, "collected_at": iso(collected), "collected_precision": precision,
             "resulted_at": iso(resulted), "order_key": order_key and f"{order_key}|{analyte}",
-            "specimen": specimen, "assay": None, "remarks": list(remarks),
+            "specimen": specimen, "assay": None,
+            "remarks": [remark for remark in remarks if remark != "no-limits"],
             "code": {"value": None, "system": None, "text": None},
         }  # fmt: skip
 
@@ -150,7 +152,7 @@ def _report(rng: random.Random, story: Story, moment: datetime, values: Mapping[
     placed = moment
     if precision == "day":
         placed = moment.astimezone(SITE).replace(hour=12, minute=0).astimezone(UTC)
-    remarks = rng.choice([()] * 14 + [("haemolysed",), ("time-suspect",)])
+    remarks = rng.choice([()] * 14 + [("haemolysed",), ("time-suspect",), ("no-limits",)])
     order = f"o{number}"
     specimen = rng.choice([None, None, None, "SER", "PLAS"])
     common: dict[str, Any] = {"precision": precision, "remarks": remarks, "specimen": specimen, "order_key": order}

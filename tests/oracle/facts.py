@@ -18,6 +18,8 @@ METHOD_GROUPS = {
     "TROPONIN_T": ("67151-1",),
 }
 HOUR = timedelta(hours=1)
+RANK = {"<": -2, "<=": -1, None: 0, ">=": 1, ">": 2}
+"""Of equal numbers the larger is the one that stands for larger values."""
 
 Row = Mapping[str, Any]
 
@@ -117,9 +119,9 @@ def gather(events: Iterable[Row], now: datetime, zone: ZoneInfo) -> Patient:
     patient.closures = [e for e in known if e["kind"] == "episode-closed" and instant(e["at"]) <= now]
     for version in standing_versions(known, registry[-1] if registry else None):
         _take_result(patient, version)
-    patient.readings.sort(key=lambda r: (r.at, r.resulted_at, r.value, r.result_id))
+    patient.readings.sort(key=lambda r: (r.at, r.resulted_at, r.value, RANK[r.comparator], r.result_id))
     patient.readings += _corrected_calcium(patient.readings)
-    patient.readings.sort(key=lambda r: (r.at, r.resulted_at, r.value, r.result_id))
+    patient.readings.sort(key=lambda r: (r.at, r.resulted_at, r.value, RANK[r.comparator], r.result_id))
     return patient
 
 

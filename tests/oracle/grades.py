@@ -77,7 +77,7 @@ def _edge(band: dict[str, Any], v: Interval, scale: Decimal | None, limits: dict
 
     if "gt" in band and isinstance(band["gt"], list):
         known = [limits[name] for name in band["gt"] if not (name == "baseline" and limits[name] is None)]
-        return both(*(above(v, bound_) for bound_ in known))
+        return None if None in known else both(*(above(v, bound_) for bound_ in known))
     high = "gt" in band or ("ge" in band and "lt" not in band and not _low(band))
     if high:
         return above(v, bound(band["gt"])) if "gt" in band else at_least(v, bound(band["ge"]))
@@ -168,4 +168,6 @@ def ferritin_levels(reading: Reading, base: Base) -> dict[int, Verdict]:
     high = above(v, reading.uln)
     three = either(both(at_least(v, Decimal(500)), fold("2.0")), both(above(v, Decimal(712)), fold("1.5")))
     two, one = both(high, fold("3.0")), both(high, fold("2.0"))
+    if reading.uln is None:
+        two = one = None  # 3.2 to the letter: unknown, even where the fold alone would exclude them
     return {1: either(one, two, three), 2: either(two, three), 3: three}

@@ -177,9 +177,11 @@ class Oracle:
             return "P3"
         return "P4"
 
-    def evaluate(self, rule: str, at: datetime) -> Evaluation | None:
+    def evaluate(self, rule: str, at: datetime, *, only_after_dose: bool = False) -> Evaluation | None:
         analytes = ("FERRITIN",) if rule == RISE else driving(rule.removeprefix("ctcae."))
         rows = [r for a in analytes for r in self.by_analyte.get(a, ()) if r.at == at]
+        if only_after_dose:
+            rows = [r for r in rows if not self.before_first_dose(r)]
         rows = [r for r in rows if not (r.never_low and rule == "ctcae.hypocalcemia-corrected")]
         if not rows:
             return None
@@ -234,6 +236,10 @@ class Oracle:
                 self.accepted[e.rule] = (e.level, e.at)
         for e in evaluations:
             self.clear_watch(e)
+        if any(map(self.before_first_dose, rows)) and not all(map(self.before_first_dose, rows)):
+            # a bare date and an exact time of the day of the first dose: each result is judged by its own side of it
+            after = (self.evaluate(rule, at, only_after_dose=True) for rule in rules)
+            evaluations = [e for e in after if e is not None]
         flags = [e for e in evaluations if e.level > self.accepted.get(e.rule, (0, None))[0]]
         self.take_flags(at, [f for f in flags if self.monitored(at, rows)], rows)
         self.recover(at)
@@ -330,14 +336,16 @@ class Oracle:
             inside = both(*limits) if r.lln is not None or r.uln is not None else None
             high = base.value is not None and both(above(r.v, r.uln), at_most(r.v, Decimal("1.5") * base.value))
             return either(inside, high)
-        verdicts = []
+        verdicts: list[Verdict] = []
         for slug in slugs_of(r.analyte):
             if r.never_low and slug == "hypocalcemia-corrected":
-                return None
+                verdicts.append(None)
+                continue
             least = max(1, baseline_grade(slug, r.analyte, base))
             found = grades(slug, r, base)
             if r.comparator is None and None in found.values() and True not in found.values():
-                return None  # ungradable for want of a limit: what looks recovered is skipped
+                verdicts.append(None)  # ungradable for want of a limit: what looks recovered is skipped
+                continue
             worse = [met for k, met in found.items() if k > least]
             verdicts.append(both(*((False if m is True else None if m is None else True) for m in worse)))
         return both(*verdicts)

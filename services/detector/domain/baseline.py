@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
-from services.detector.domain.intervals import UPWARD, ZERO
+from services.detector.domain.intervals import RANK, UPWARD, ZERO
 from services.detector.domain.results import METHOD_CODES, method_of
 from services.detector.domain.statements import BaselineKind
 from services.detector.domain.values import Comparator, LabResult
@@ -68,8 +68,13 @@ def _same_key(one: Candidate, other: Candidate) -> bool:
     return one.specimen == other.specimen and one.assay == other.assay and one.method == other.method
 
 
+def _place(one: Candidate) -> tuple[datetime, datetime, Decimal, int]:
+    """By collection, then result, then value; of equal numbers the one that stands for larger values comes last."""
+    return one.collected_at, one.order, one.value, RANK[one.comparator]
+
+
 def _is_later(one: Candidate, other: Candidate) -> bool:
-    return (one.collected_at, one.order, one.value) > (other.collected_at, other.order, other.value)
+    return _place(one) > _place(other)
 
 
 def with_newest(kept: tuple[Candidate, ...], new: Candidate) -> tuple[Candidate, ...]:

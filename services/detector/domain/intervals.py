@@ -9,6 +9,8 @@ from services.detector.domain.values import Comparator
 
 ZERO = Decimal(0)
 UPWARD = (Comparator.ABOVE, Comparator.AT_LEAST)
+RANK = {Comparator.BELOW: -2, Comparator.AT_MOST: -1, None: 0, Comparator.AT_LEAST: 1, Comparator.ABOVE: 2}
+"""Order of values with the same number."""
 
 
 def is_above(value: Decimal, comparator: Comparator | None, limit: Decimal, *, strict: bool) -> bool | None:
