@@ -6,7 +6,7 @@ The same result always gets the same id, whatever message, format or path it com
 import hashlib
 from dataclasses import dataclass
 
-from services.ingest.domain.message import component, unescape
+from services.ingest.domain.message import NULL, component, unescape
 from services.ingest.domain.profile import Profile
 from services.ingest.domain.structure import Fields
 
@@ -87,9 +87,8 @@ def _identifier(text: str, separators: str) -> Identifier:
     authority = component(text, 4, separators)
     universal = ""
     if text.count(separators[1]) >= 3:  # noqa: PLR2004 - CX-4
-        parts = text.split(separators[1])[3].split(separators[4])
-        authority = unescape(parts[0], separators).strip()
-        universal = unescape(parts[1], separators).strip() if len(parts) > 1 else ""
+        parts = [unescape(part, separators).strip() for part in text.split(separators[1])[3].split(separators[4])]
+        authority, universal = ("" if part == NULL else part for part in (*parts, "")[:2])
     return Identifier(component(text, 1, separators), authority, universal, component(text, 5, separators).upper())
 
 

@@ -1,7 +1,6 @@
 """OBX-5 and OBX-7 → numbers, bounds, or a named reason why not. Law: exactly as written, no float, no guess."""
 
 import re
-import unicodedata
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import lru_cache
@@ -32,11 +31,16 @@ _TWO_SIDED = re.compile(rf"(-?{_NUMBER})\s*(?:-{{1,3}}|to|TO)\s*({_NUMBER})\s*(.
 _TWO_SIDED_BELOW_ZERO = re.compile(rf"(-{_NUMBER})\s*(?:-|to|TO)\s*(-{_NUMBER})\s*(.*)", re.DOTALL)
 _ONE_SIDED = re.compile(rf"([<>=≤≥≦≧⩽⩾]{{1,2}})\s*(-?{_NUMBER})\s*(.*)", re.DOTALL)
 _DASHES = str.maketrans(dict.fromkeys("‐‑‒–—―−－~～〜", "-"))
-_GOES_ON = re.compile(r"[\d.,^:+-]|[eE][+-]?\d|/\s*\d")
+_GOES_ON = re.compile(r"[\d.,^:+\-⁰¹²³⁴⁵⁶⁷⁸⁹₀-₉①-⑳¼½¾⁄]|[eE][+-]?\d|/\s*\d")
+_WIDE = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)} | {0x3000: 0x20}
+"""Full-width signs as their usual ones. NFKC would do more: it makes 52 of a 5 with the footnote 2."""
+_ENTITY = re.compile(r"&(?:lt|gt|le|ge|#\d+);", re.IGNORECASE)
 _GLUED = frozenset({"", "↑", "↓", "↑↑", "↓↓", "H", "L", "HH", "LL"})
 _NOT_NUMBERS = frozenset({"nan", "inf", "infinity", "+inf", "-inf", "-infinity"})
 _MAXIMUM_TEXT = 100
 _TEXT_TYPES = frozenset({"ED", "RP"})
+_TIME_TYPES = {"DT": (8,), "TM": (4, 6), "TS": (8, 12, 14), "DTM": (8, 12, 14), "DR": (8, 12, 14)}
+"""Digits that a date or a time has: such an OBX-5 is no number, even under the code of one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +69,8 @@ def read_number(kind: str, text: str, separators: str, decimal_sign: str) -> Num
             return _several(repeats, separators)
         text = repeats[0] if repeats else ""
     parts = [unescape(part, separators).strip() for part in text.split(separators[1])]
+    if kind in _TIME_TYPES and parts[0].isdecimal() and len(parts[0]) in _TIME_TYPES[kind]:
+        return Number(None, text=parts[0], fault="value_unparsable")
     if not any(parts[1:]):
         return _simple(parts[0], decimal_sign)
     return _structured(parts, decimal_sign)
@@ -81,15 +87,14 @@ def _several(repeats: list[str], separators: str) -> Number:
 def _structured(parts: list[str], decimal_sign: str) -> Number:
     """SN: `>^90` is a bound, `^182` a number; a titre or a range is no number. A coded text is its words."""
     comparator, number, *rest = parts
-    if unicodedata.normalize("NFKC", comparator) in _COMPARATORS and not any(rest):
+    if comparator.translate(_WIDE) in _COMPARATORS and not any(rest):
         return _simple(comparator + number, decimal_sign)
     words = " ".join(part for part in parts if part)[:_MAXIMUM_TEXT]
-    fault = "value_unparsable" if any(char.isdigit() for char in words[:1]) or number == "-" else None
-    return Number(None, text=words, fault=fault)
+    return _no_number(words.translate(_WIDE), words)
 
 
 def _simple(written: str, decimal_sign: str) -> Number:
-    text = unicodedata.normalize("NFKC", written).strip()
+    text = written.translate(_WIDE).strip()
     if not text or text == NULL:
         return Number(None)
     match = _VALUE.fullmatch(text)
@@ -108,7 +113,7 @@ def _simple(written: str, decimal_sign: str) -> Number:
 def _no_number(text: str, written: str) -> Number:
     """`Negative` is a text; `?7`, `1.2.3`, `--` and `NaN` were meant to be numbers."""
     meant = text.casefold() in _NOT_NUMBERS or not any(char.isalpha() or char == "?" for char in text)
-    meant = meant or any(char.isdigit() for char in text[:2])
+    meant = meant or any(char.isdigit() for char in text[:2]) or _ENTITY.match(text) is not None
     return Number(None, text=written[:_MAXIMUM_TEXT], fault="value_unparsable" if meant else None)
 
 
@@ -136,7 +141,7 @@ NOT_UNDERSTOOD = Limits(understood=False)
 @lru_cache(maxsize=8192)
 def read_limits(text: str, unit: str, separators: str, decimal_sign: str) -> Limits:
     """Read OBX-7: `lo - hi` or `< x`, in brackets or not, with the result's own `unit` after it or not; else text."""
-    plain = unicodedata.normalize("NFKC", unescape(text, separators)).translate(_DASHES)
+    plain = unescape(text, separators).replace("\xa0", " ").translate(_WIDE).translate(_DASHES)
     plain = plain.strip().removeprefix("[").removesuffix("]").removeprefix("(").removesuffix(")").strip()
     if not plain or plain == NULL:
         return NO_LIMITS

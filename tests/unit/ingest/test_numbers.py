@@ -54,6 +54,16 @@ def test_numbers_are_read_exactly(text: str, value: str, comparator: Comparator 
         "12 345",
         "1/2",
         "9" * 40,
+        "5²",
+        "5.2¹",
+        "10⁹",
+        "5①",
+        "½",
+        "5½",
+        "<>^5",
+        "&gt;40000",
+        "&#62;40000",
+        "\\T\\lt;5",
     ],
 )
 def test_what_was_meant_as_a_number_and_is_none_is_a_fault(text: str) -> None:
@@ -73,6 +83,24 @@ def test_a_text_is_no_number_and_no_fault(text: str) -> None:
 
 def test_a_document_is_no_number() -> None:
     assert read_number("ED", "^application^pdf^Base64^JVBERi0xLjQ=", SIGNS, ".").text is None
+
+
+@pytest.mark.parametrize(
+    ("kind", "text"),
+    [
+        pytest.param("DT", "20260101", id="a day"),
+        pytest.param("TS", "202601011230", id="a time with its day"),
+        pytest.param("DTM", "20260101123000", id="a time to the second"),
+        pytest.param("TM", "0812", id="a time of day"),
+    ],
+)
+def test_a_date_under_the_code_of_an_analyte_is_no_number(kind: str, text: str) -> None:
+    assert read_number(kind, text, SIGNS, ".").fault == "value_unparsable"
+    assert read_number("ST", text, SIGNS, ".").value is not None
+
+
+def test_a_number_that_calls_itself_a_date_is_a_number() -> None:
+    assert read_number("DT", "812", SIGNS, ".").value == Decimal(812)
 
 
 def test_the_comma_counts_where_it_is_agreed() -> None:
@@ -103,7 +131,8 @@ def test_limits(text: str, low: str | None, high: str | None) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["0-2-7.2", ">2-7.2", "Negative", "400-30", "30-400 mg/L", "<4 = S, >= 32 = R", "N-N", "30_400", "1,2-3"]
+    "text",
+    ["0-2-7.2", ">2-7.2", "Negative", "400-30", "30-400 mg/L", "<4 = S, >= 32 = R", "N-N", "30_400", "1,2-3", "0-5²"],
 )
 def test_what_is_no_limit_is_none(text: str) -> None:
     assert read_limits(text, "ug/L", SIGNS, ".") == Limits(understood=False)
