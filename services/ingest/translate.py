@@ -18,6 +18,7 @@ from schemas import clinical_event_v1 as schema
 from schemas.dead_letter_v1 import DeadLetter
 from schemas.raw_message_v1 import Transport
 from services.common.identifiers import stable_id
+from services.ingest.domain.message import without_controls
 from services.ingest.domain.outcome import Header, Quarantined
 from services.ingest.domain.values import Code, EventId, LabReport, Original, Result
 
@@ -142,7 +143,7 @@ def dead_letter(
 
 
 def _short(text: str | None) -> str | None:
-    return text[:MAX_NAME] if text else None
+    return (without_controls(text)[:MAX_NAME] or None) if text else None
 
 
 def quarantine_letters(raw: Raw, header: Header, quarantined: Iterable[Quarantined]) -> list[tuple[str | None, bytes]]:

@@ -29,7 +29,7 @@ DRAIN_BYTES = 64 * KIB * KIB
 MISSING_CR_SECONDS = 0.2
 
 _PADDING = bytes((NUL, CR, LF))
-_RESTART = re.compile(rb"\x0b(?=MSH|FHS|BHS)")
+_RESTART = re.compile(rb"\x0b(?=[\x00 \r\n]*(?:\xef\xbb\xbf)?(?:MSH|FHS|BHS))")
 _PROTOCOLS = {
     b"\x16\x03": "tls",
     b"GET ": "http",

@@ -4,7 +4,7 @@ Separators come from the message. Nothing here knows what a field means.
 """
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from services.ingest.domain.outcome import Header
 
@@ -15,6 +15,8 @@ _BEFORE_MSH_BYTES = b"\xef\xbb\xbf \t\r\n\x00"
 _SEGMENT_ID_LENGTHS = (2, 3, 4)
 _ENVELOPES = ("FHS", "BHS", "BTS", "FTS")
 _ALONE = frozenset(("MSH", "PID", "OBR", "OBX", "ORC", "NTE", "SPM", "PV1", *_ENVELOPES))
+_DECISIVE = ("PID", "OBR", "OBX")
+_CONTROL_ID = 9
 _USUAL_SEPARATORS = "^~\\&"
 _MINIMUM_SEPARATORS = 4
 _SEPARATORS_WITHOUT_SUBCOMPONENT = 3
@@ -69,6 +71,7 @@ def _declared(body: bytes) -> str:
     """First repetition of MSH-18, upper case; a batch declares in the MSH of its messages."""
     start = 0 if body[:3] == b"MSH" else max(body.find(b"MSH"), 0)
     ends = [end for end in (body.find(b"\r", start), body.find(b"\n", start)) if end >= 0]
+    ends = ends or [end for end in (body.find(rb"\r", start),) if end >= 0]
     line = body[start : min(ends, default=len(body))]
     fields = line[3:].split(line[3:4] or b"|")
     if line[:3] != b"MSH" or len(fields) <= 17:  # noqa: PLR2004 - MSH-18, counted from MSH-1
@@ -253,4 +256,32 @@ def read_text(text: str, notes: dict[str, int]) -> Message | Unreadable:
     if not lines:
         return Unreadable("no_msh")
     header = read_header(lines[0])
-    return header if isinstance(header, Unreadable) else Message(header, lines, notes)
+    if isinstance(header, Unreadable):
+        return header
+    return Message(_as_sent(header, text) if "controls" in notes else header, lines, notes)
+
+
+def _as_sent(header: Header, text: str) -> Header:
+    """Return the header with MSH-10 as it was before controls were taken out: an answer must repeat each byte of it."""
+    fields = re.split("[\r\n]", text, maxsplit=1)[0].split(header.separators[0])
+    usable = len(fields) > _CONTROL_ID and fields[_CONTROL_ID].translate(_DROP_CONTROLS) == header.control_id
+    return replace(header, control_id=fields[_CONTROL_ID]) if usable else header
+
+
+def without_controls(text: str) -> str:
+    """Return a text that can stand in a message of ours: databases take no NUL."""
+    return text.translate(_DROP_CONTROLS)
+
+
+def holds_another(message: Message) -> bool:
+    """Tell whether a second MSH stands in the message: two were glued, wherever the end of the first was cut."""
+    sign = message.header.separators[0]
+    start = sign.join(message.lines[0].split(sign, 2)[:2]) + sign
+    return any(line.find(start, 0 if number else 1) >= 0 for number, line in enumerate(message.lines))
+
+
+def breaks_its_word(message: Message) -> bool:
+    """Tell whether a segment that decides whose result is whose has another field separator than its MSH says."""
+    others = tuple(sign for sign in message.header.separators[1:] if sign != "\0")
+    starts = tuple(name + sign for name in _DECISIVE for sign in others)
+    return any(piece.startswith(starts) for line in message.lines if "\n" in line for piece in line.split("\n")[1:])

@@ -10,7 +10,7 @@ from datetime import datetime
 from services.ingest.domain.codes import Meaning, read_code
 from services.ingest.domain.draw import CANCELLED, read_draw
 from services.ingest.domain.identity import Chosen, choose_patient, field_of, hashed, key, sex_of
-from services.ingest.domain.message import Message, component
+from services.ingest.domain.message import Message, component, without_controls
 from services.ingest.domain.outcome import Quarantined, Tally
 from services.ingest.domain.profile import Naming, Profile
 from services.ingest.domain.result import read_observation
@@ -21,6 +21,7 @@ from services.ingest.domain.times import read_birth_date, read_time, zone_of
 from services.ingest.domain.values import EventId, LabReport, PatientRef, Result
 
 _LONG_TIME = 40
+_MAXIMUM_CONTROL_ID = 199
 _QUERY_ANSWERS = frozenset("YZ")
 
 
@@ -124,7 +125,7 @@ def _report(
         patient_ref=ref,
         source=source,
         received_at=received_at,
-        control_id=control_id[:199] or None,
+        control_id=without_controls(control_id)[:_MAXIMUM_CONTROL_ID] or None,
         birth_date_token=birth,
         sex_token=sex,
         results=tuple(result for _, result in results),

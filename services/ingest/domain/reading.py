@@ -101,7 +101,7 @@ class _Reader:
         """Return why a message is not to be read, from its header and its shape alone."""
         header = message.header
         reject = AckCode(profile.reject_code)
-        if sum(line.startswith("MSH") for line in message.lines) > 1:
+        if any(line.startswith("MSH") for line in message.lines[1:]) or texts.holds_another(message):
             return Refused(header, profile, "multiple_msh", "MSH[2]")
         if len(message.lines) == 1 and message.lines[0].count(header.separators[0]) < 8:  # noqa: PLR2004 - up to MSH-9
             return Refused(header, profile, "msh_short", "MSH")
@@ -111,6 +111,8 @@ class _Reader:
             return Refused(header, profile, "version_refused", "MSH.12", reject)
         if header.processing_id not in profile.processing_ids and header.processing_id not in _NORMAL:
             return Refused(header, profile, "processing_id", "MSH.11", reject)
+        if texts.breaks_its_word(message):
+            return Refused(header, profile, "parse_error")
         if _is_fragment(message):
             return Refused(header, profile, "fragment", "MSH.14")
         return self._not_for_us(header, profile)
@@ -146,6 +148,7 @@ class _Reader:
         if isinstance(header, Unreadable):
             return _refuse(header, self._profiles)
         lines = texts.split_lines(text, header.separators[0], {})
+        header = _named(header, lines)
         profile = _profile_of(header, self._profiles)
         messages: list[list[str]] = []
         parts: list[Outcome] = []
@@ -164,6 +167,12 @@ class _Reader:
                 case _:
                     parts.append(Refused(header, profile, "no_msh", line[:3] if line[:3].isalnum() else ""))
         return Batch(header, profile, (*(self.message("\r".join(lines)) for lines in messages), *parts))
+
+
+def _named(header: Header, lines: list[str]) -> Header:
+    """Return the header that a batch is answered by: of a file without a control id of its own the first batch's."""
+    inner = texts.read_header(lines[1]) if header.control_id == "" and lines[1:] and lines[1][:3] == "BHS" else header
+    return inner if isinstance(inner, Header) else header
 
 
 def _is_fragment(message: Message) -> bool:

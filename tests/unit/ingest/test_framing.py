@@ -40,6 +40,11 @@ def _all(data: bytes, limit: int = framing.MAX_FRAME_BYTES) -> list[FrameEvent]:
         pytest.param(
             b"\x0b" + A + wrap(B), [Damaged(Fault.TRUNCATED, A, answerable=False), Frame(B)], id="end lost, next begins"
         ),
+        pytest.param(
+            b"\x0b" + A + wrap(b"\xef\xbb\xbf" + B),
+            [Damaged(Fault.TRUNCATED, A, answerable=False), Frame(b"\xef\xbb\xbf" + B)],
+            id="end lost, next begins with a byte order mark",
+        ),
         pytest.param(b"\x0b" + wrap(A), [Frame(A)], id="start said twice"),
         pytest.param(wrap(b"MSH|a\x1cb"), [Damaged(Fault.EMBEDDED_FS, b"MSH|a\x1cb")], id="FS inside the content"),
         pytest.param(

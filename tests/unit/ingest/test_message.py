@@ -82,6 +82,11 @@ def test_plain_ascii_is_read_under_every_name_that_contains_it(charset: str) -> 
     assert isinstance(decode(a_message(header=a_header(charset=charset))), str)
 
 
+def test_a_character_set_is_found_where_the_ends_of_segments_are_written_out() -> None:
+    frame = a_message(header=a_header(charset="UNICODE UTF-8")).replace(b"\r", rb"\r")
+    assert isinstance(decode(frame), str)
+
+
 @pytest.mark.parametrize(
     ("line", "separators"),
     [
@@ -140,6 +145,13 @@ def test_a_header_is_read_as_sent() -> None:
     header = message.header
     assert (header.control_id, header.accept_ack, header.application_ack) == (" C\\T\\1 ", "AL", "NE")
     assert header.message_type == "ORU^R01"
+
+
+def test_a_control_id_is_kept_byte_for_byte_while_the_rest_of_the_text_loses_its_controls() -> None:
+    message = read_text(a_message(header=a_header(control_id="C\0\x011")).decode().replace("Test", "Te\x02st"), {})
+    assert not isinstance(message, Unreadable)
+    assert message.header.control_id == "C\0\x011"
+    assert not any("\x02" in line for line in message.lines)
 
 
 @pytest.mark.parametrize("kind", ["", "张三^R01", "TOOLONG^R01", "OR1^R01"])

@@ -96,6 +96,45 @@ def test_a_message_for_nobody_we_know_is_refused_and_can_be_answered() -> None:
     assert outcome.header.control_id == "C1"
 
 
+@pytest.mark.parametrize(
+    "glue",
+    [
+        pytest.param(b"\r", id="on a line of its own"),
+        pytest.param(b"", id="in the middle of a line"),
+        pytest.param(b"\xef\xbb\xbf", id="after a byte order mark"),
+    ],
+)
+def test_two_messages_that_were_glued_are_refused_wherever_the_first_was_cut(glue: bytes) -> None:
+    for cut in range(a_message().index(b"\r") + 1, len(a_message()) + 1):
+        outcome = read(a_message()[:cut] + glue + a_message())
+        assert isinstance(outcome, Refused)
+        assert (outcome.reason, outcome.position) == ("multiple_msh", "MSH[2]")
+
+
+@pytest.mark.parametrize("name", ["PID", "OBR", "OBX"])
+def test_a_segment_with_other_separators_is_not_taken_for_text(name: str) -> None:
+    strange = f"{name}^1^^P2^^^HOSP^MR"
+    outcome = read(a_message(an_order(), an_observation(), strange, an_order(), an_observation("5")))
+    assert isinstance(outcome, Refused)
+    assert outcome.reason == "parse_error"
+
+
+def test_a_note_that_speaks_of_segments_is_text() -> None:
+    message = a_message(an_order(), an_observation(), "NTE|1|L|first\nPID: see chart\nOBX and so on")
+    assert published(message).notes == {"broken_segment_join": 2}
+
+
+def test_no_control_stands_in_what_is_published() -> None:
+    assert published(a_message(header=a_header(control_id="C\x00\x011"))).reports[0].control_id == "C1"
+
+
+def test_a_file_of_batches_is_answered_by_the_control_id_that_there_is() -> None:
+    envelope = b"FHS|^~\\&|LIS|LAB\rBHS|^~\\&|LIS|LAB|||||||B7\r"
+    outcome = read(envelope + a_message() + b"BTS|1\rFTS|1\r")
+    assert isinstance(outcome, Batch)
+    assert outcome.header.control_id == "B7"
+
+
 def test_a_damaged_frame_is_refused_with_what_can_still_be_read_of_it() -> None:
     refused = refuse_damaged(a_message()[:60] + b"\x1cx", "embedded_fs", profiles=PROFILES)
     assert refused.reason == "embedded_fs"
