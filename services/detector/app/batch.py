@@ -113,13 +113,13 @@ class Batch:
             self._patients[ref] = (
                 Patient(ref, partition) if row is None else Patient.of(row, sealed.get(ref, []), self._recent)
             )
-        self._known = facts.known(self.db, {(event.patient_ref, event.event_id) for event in readable})
+        self._known = facts.known(self.db, {(event.patient_ref, event.fact_id) for event in readable})
 
     def take(self, incoming: Incoming) -> None:
         """Give one event its one outcome."""
         if incoming.event is None:
             self._bury(incoming, incoming.reject or Reject("unusable"))
-        elif (incoming.patient_ref, incoming.event_id) in self._known:
+        elif (incoming.patient_ref, incoming.fact_id) in self._known:
             self.tally.outcomes[EventOutcome.REPEATED] += 1
         else:
             self._take_new(incoming, incoming.event)
@@ -171,8 +171,8 @@ class Batch:
         patient.head, patient.wake_at, patient.changed = decision.head, decision.wake_at, True
 
     def _keep_fact(self, patient: Patient, incoming: Incoming, event: Event) -> None:
-        self._known.add((incoming.patient_ref, incoming.event_id))
-        self._facts.append(facts.Fact(patient.ref, incoming.event_id, incoming.received_at, incoming.body))
+        self._known.add((incoming.patient_ref, incoming.fact_id))
+        self._facts.append(facts.Fact(patient.ref, incoming.fact_id, incoming.received_at, incoming.body))
         patient.pending.append(event)
         self._keep_keys(patient, incoming.result_keys)
 

@@ -10,10 +10,18 @@ from pydantic import ValidationError
 
 from schemas import clinical_event_v1 as wire_v1
 from services.common.errors import Reject
+from services.common.identifiers import stable_id
 from services.common.inbox import Source
 from services.detector.domain import values
 from services.detector.translate.wire import read_report, utc
 
+REGISTRY_CALLS = (
+    values.Enrolment,
+    values.CycleRecorded,
+    values.AdverseEventGraded,
+    values.ConfounderRecorded,
+    values.BaselinePinned,
+)
 NO_INSTANT = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -43,6 +51,17 @@ class Incoming:
     def refused(self, reject: Reject) -> "Incoming":
         """Return the same event as one that cannot be used."""
         return replace(self, event=None, reject=reject)
+
+    @property
+    def fact_id(self) -> str:
+        """The name under which the fact is kept: what comes again under it says nothing new.
+
+        A call of the registry is named with its time: "the last call received counts", also when it returns to words
+        that were said before (enrolled, withdrawn, enrolled). A record that Kafka brings twice has the same time.
+        """
+        if isinstance(self.event, REGISTRY_CALLS):
+            return stable_id(self.event_id, self.received_at.isoformat())
+        return self.event_id
 
     @property
     def registers(self) -> bool:

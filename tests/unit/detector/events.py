@@ -45,8 +45,9 @@ def a_report(
     )
 
 
-def an_enrolment(event_id: str = "enrolled", ref: str = "PAT1") -> Enrolment:
-    return Enrolment(event_id=event_id, patient_ref=ref, source="registry", received_at=NOON, status="enrolled")
+def an_enrolment(event_id: str = "enrolled", ref: str = "PAT1", hours: float = 0) -> Enrolment:
+    at = NOON + timedelta(hours=hours)
+    return Enrolment(event_id=event_id, patient_ref=ref, source="registry", received_at=at, status="enrolled")
 
 
 def fetched(event: AnyEvent, offset: int = 0, partition: int = 0) -> Fetched:

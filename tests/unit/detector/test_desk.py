@@ -97,6 +97,21 @@ def test_the_same_event_again_changes_and_says_nothing(bench: MakeBench) -> None
     assert b.conserved()
 
 
+def test_the_registry_may_return_to_words_it_said_before(bench: MakeBench) -> None:
+    desk = bench()
+    calls = (an_enrolment("enrolled"), an_enrolment("withdrawn", hours=0.1), an_enrolment("enrolled", hours=0.2))
+    desk.take(in_order(*calls))
+    assert desk.count("events_total", outcome="applied") == 3
+    assert len(desk.history()) == 3
+
+
+def test_a_registry_call_that_kafka_brings_twice_is_one_call(bench: MakeBench) -> None:
+    desk = bench()
+    desk.take(in_order(an_enrolment(), an_enrolment()))
+    assert desk.count("events_total", outcome="repeated") == 1
+    assert len(desk.history()) == 1
+
+
 def test_one_event_id_of_two_patients_is_two_events(bench: MakeBench) -> None:
     b = bench()
     b.take(in_order(a_report("e1", "PAT1"), a_report("e1", "PAT2")))
