@@ -47,7 +47,7 @@ class IngestSettings(BaseSettings):
     max_body_bytes: int = Field(default=1 * MIB, ge=KIB, le=11 * MIB)
     large_frame_bytes: int = Field(default=1 * MIB, ge=KIB)
     connections: int = Field(default=512, ge=1)
-    connections_per_peer: int = Field(default=64, ge=1)
+    connections_per_peer: int = Field(default=256, ge=1)
     unanswered_frames: int = Field(default=64, ge=1)
     answer_seconds: float = Field(default=3.5, gt=0, lt=4)
     slow_frame_seconds: float = Field(default=30.0, gt=0)

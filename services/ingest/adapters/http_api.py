@@ -5,6 +5,8 @@ problem details (RFC 9457) that name fields and never repeat what was sent; 401 
 """
 
 import asyncio
+import json
+import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -137,8 +139,9 @@ class RegistryApi:
     def build(self) -> Starlette:
         """Return the ASGI application."""
         routes = [Route(call.path, self._endpoint(call), methods=["PUT"]) for call in CALLS]
-        handlers: Any = {HTTPException: self._on_http_exception, Exception: self._on_crash}
-        return Starlette(routes=routes, exception_handlers=handlers)
+        app = Starlette(routes=routes, exception_handlers={HTTPException: self._on_http_exception})
+        app.router.redirect_slashes = False  # an address with a record number in it is not sent back
+        return app
 
     def _endpoint(self, call: Call) -> Callable[[Request], Awaitable[Response]]:
         async def endpoint(request: Request) -> Response:
@@ -146,6 +149,8 @@ class RegistryApi:
                 response: Response = JSONResponse(await self._put(call, request), HTTPStatus.ACCEPTED)
             except Problem as problem:
                 response = problem.response()
+            except Exception as problem:  # noqa: BLE001 - the server would log its text, which may quote what was sent
+                response = self._crashed(request, problem)
             self._metrics.http_requests.labels(call.path, str(response.status_code)).inc()
             return response
 
@@ -214,21 +219,24 @@ class RegistryApi:
         return Problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"At most {self._max_body_bytes} bytes are taken.")
 
     def _parse(self, kind: type[Body], content: bytes) -> Body:
+        text = content.removeprefix(b"\xef\xbb\xbf")
         try:
-            return kind.model_validate_json(content.removeprefix(b"\xef\xbb\xbf"), context={"zone": self._zone})
+            body = kind.model_validate_json(text, context={"zone": self._zone})
         except ValidationError as problem:
             found = problem.errors(include_input=False, include_url=False, include_context=False)
             if any(error["type"] == "json_invalid" for error in found):
                 raise Problem(HTTPStatus.BAD_REQUEST, "The body is not valid JSON in UTF-8.") from None
             errors = [{"field": ".".join(map(str, error["loc"])), "message": _plainly(error["msg"])} for error in found]
             raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "The body is not what it must be.", errors=errors) from None
+        json.loads(text, object_pairs_hook=_once)
+        return body
 
-    async def _on_http_exception(self, _: Request, problem: HTTPException) -> Response:
+    async def _on_http_exception(self, _: Request, problem: Exception) -> Response:
+        assert isinstance(problem, HTTPException)
         self._metrics.http_requests.labels("other", str(problem.status_code)).inc()
         return Problem(HTTPStatus(problem.status_code), headers=problem.headers).response()
 
-    async def _on_crash(self, request: Request, problem: Exception) -> Response:
-        self._metrics.http_requests.labels("other", "500").inc()
+    def _crashed(self, request: Request, problem: Exception) -> Response:
         log.error("request failed", problem=type(problem).__name__, method=request.method)
         return Problem(HTTPStatus.INTERNAL_SERVER_ERROR).response()
 
@@ -236,14 +244,22 @@ class RegistryApi:
 def _name(key: str, text: str) -> int | str:
     """Return a part of the path as it is meant. Raises Problem."""
     if key == "n":
-        if text.isascii() and text.isdigit() and 1 <= int(text) <= MAX_CYCLE:
+        if re.fullmatch(r"0*[1-9][0-9]{0,2}", text):
             return int(text)
         message = f"must be a number from 1 to {MAX_CYCLE}"
-    elif text.strip() and text.isprintable() and len(text) <= MAX_NAME_CHARACTERS:
+    elif text.strip() and text.isprintable() and "\ufffd" not in text and len(text) <= MAX_NAME_CHARACTERS:
         return text.strip()
     else:
         message = f"must be 1 to {MAX_NAME_CHARACTERS} printable characters"
     raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, errors=[{"field": key, "message": message}])
+
+
+def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    """Refuse a name that stands twice: which of its values is meant nobody can tell."""
+    members = dict(pairs)
+    if len(members) < len(pairs):
+        raise Problem(HTTPStatus.BAD_REQUEST, "A name stands twice in the body.")
+    return members
 
 
 def _plainly(message: str) -> str:

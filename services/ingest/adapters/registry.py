@@ -9,7 +9,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from decimal import Decimal
+from decimal import Context, Decimal
 from typing import Any, TypeVar
 
 from schemas.base import Message, Precision
@@ -36,6 +36,7 @@ from services.ingest.adapters.registry_bodies import (
 from services.ingest.domain.tables import Tables
 from services.ingest.domain.units import fold
 
+EXACT = Context(prec=200)
 Event = TypeVar("Event", bound=ClinicalEvent)
 Convert = Callable[[str, Decimal, str], tuple[Decimal, str]]
 """(analyte, value, unit as written) → value in the canonical unit and that unit. Raises ValueError for a person."""
@@ -49,7 +50,7 @@ def canonical(tables: Tables, analyte: str, value: Decimal, unit: str) -> tuple[
     factor = entry.units.get(fold(unit))
     if factor is None:
         raise ValueError(f"is in a unit that cannot be converted to {entry.canonical_unit}")
-    return value * factor, entry.canonical_unit
+    return EXACT.multiply(value, factor), entry.canonical_unit
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,11 +206,16 @@ def _precision(moment: Moment | None) -> Precision:
 
 
 def flat(screening: Mapping[str, Scalar | Mapping[str, Scalar]]) -> dict[str, Scalar]:
-    """Return nested screening items under dotted names: {"serology": {"hbsag": ..}} becomes "serology.hbsag"."""
+    """Return nested screening items under dotted names: {"serology": {"hbsag": ..}} becomes "serology.hbsag".
+
+    Raises ValueError for an item that is named twice.
+    """
     flattened: dict[str, Scalar] = {}
     for name, item in screening.items():
-        if isinstance(item, Mapping):
-            flattened |= {f"{name}.{inner}": scalar for inner, scalar in item.items()}
-        else:
-            flattened[name] = item
+        items = (
+            {f"{name}.{inner}": scalar for inner, scalar in item.items()} if isinstance(item, Mapping) else {name: item}
+        )
+        if items.keys() & flattened.keys():
+            raise ValueError("names an item twice")
+        flattened |= items
     return flattened

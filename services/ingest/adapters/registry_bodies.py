@@ -11,20 +11,43 @@ from decimal import Decimal
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, PlainValidator, TypeAdapter, ValidationInfo
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    PlainValidator,
+    TypeAdapter,
+    ValidationInfo,
+)
 
 from schemas.base import Precision
 from schemas.clinical_event_v1 import Arm, Attribution, ConfounderKind, PatientStatus, Sex
 from services.ingest.adapters.tokens import Grant
 
-BARE_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
+BARE_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+INSTANT = re.compile(
+    BARE_DATE.pattern + r"[Tt ][0-9]{2}:[0-9]{2}(:[0-9]{2}([.,][0-9]{1,9})?)?([Zz]|[+-][0-9]{2}:?[0-9]{2})"
+)
 SAY_WHEN = "must be a date (2026-01-31) or a time with its offset (2026-01-31T08:30:00+08:00)"
 NOON = time(12)
 EARLIEST_YEAR = 1900
+LATEST_YEAR = 9998
+CONTROLS = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _INSTANT: TypeAdapter[datetime] = TypeAdapter(AwareDatetime)
 
-Text = Annotated[str, Field(min_length=1, max_length=200, pattern=r"\S")]
-Scalar = str | int | float | bool | None
+
+def _without_controls(text: str) -> str:
+    """Databases take no NUL, and nobody means a control character."""
+    if CONTROLS.search(text):
+        raise ValueError("must not hold control characters")
+    return text
+
+
+Printed = Annotated[str, AfterValidator(_without_controls)]
+Text = Annotated[Printed, Field(min_length=1, max_length=200, pattern=r"\S")]
+Scalar = Printed | int | float | bool | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,20 +61,33 @@ class Moment:
 def _moment(given: object, info: ValidationInfo) -> Moment:
     if not isinstance(given, str):
         raise ValueError(SAY_WHEN)  # noqa: TRY004 - pydantic takes ValueError only
-    if BARE_DATE.fullmatch(given):
-        at = datetime.combine(date.fromisoformat(given), NOON, _zone(info))
-        return Moment(_plausible(at), Precision.DAY)
     try:
-        at = _INSTANT.validate_python(given)
+        if BARE_DATE.fullmatch(given):
+            at = datetime.combine(date.fromisoformat(given), NOON, _zone(info))
+            return Moment(_plausible(at), Precision.DAY)
+        if INSTANT.fullmatch(given):  # the parser itself takes 20261120 for seconds since 1970
+            return Moment(_plausible(_INSTANT.validate_python(given)), Precision.SECOND)
+    except _Implausible:
+        raise
     except ValueError:
-        raise ValueError(SAY_WHEN) from None
-    return Moment(_plausible(at), Precision.SECOND)
+        pass  # its sentence would repeat what was sent
+    raise ValueError(SAY_WHEN)
+
+
+class _Implausible(ValueError):
+    """A time that is one and cannot be meant."""
 
 
 def _plausible(at: datetime) -> datetime:
-    if at.year < EARLIEST_YEAR:
-        raise ValueError(f"must not be before {EARLIEST_YEAR}")
+    if not EARLIEST_YEAR <= at.year <= LATEST_YEAR:
+        raise _Implausible(f"must be of the years {EARLIEST_YEAR} to {LATEST_YEAR}")
     return at.astimezone(UTC)
+
+
+def _birth(day: date) -> date:
+    if day.year < EARLIEST_YEAR:
+        raise ValueError(f"must not be before {EARLIEST_YEAR}")
+    return day
 
 
 def _zone(info: ValidationInfo) -> ZoneInfo:
@@ -79,13 +115,13 @@ class PatientBody(Body):
     consented_at: When | None = None
     first_dose_at: When | None = None
     sex: Sex = "unknown"
-    birth_date: date | None = Field(default=None, repr=False)
+    birth_date: Annotated[date, AfterValidator(_birth)] | None = Field(default=None, repr=False)
     name: Text | None = Field(default=None, repr=False)
     ward: Text | None = None
     language: Text | None = None
     cycle_days: int | None = Field(default=None, ge=1, le=365)
     baseline_imaging_at: When | None = None
-    screening: dict[str, Scalar | dict[str, Scalar]] | None = Field(default=None, max_length=200)
+    screening: dict[Printed, Scalar | dict[Printed, Scalar]] | None = Field(default=None, max_length=200)
 
 
 class CycleBody(Body):
@@ -119,8 +155,8 @@ def _decimal(given: object) -> Decimal:
     if isinstance(given, bool) or not isinstance(given, str | int | float):
         raise ValueError("must be a number, best as a decimal string")  # noqa: TRY004 - pydantic takes ValueError only
     text = str(given)
-    if not re.fullmatch(r"-?\d{1,15}(\.\d{1,15})?", text):
-        raise ValueError("must be a plain decimal number")
+    if not re.fullmatch(r"[0-9]{1,15}(\.[0-9]{1,15})?", text):
+        raise ValueError("must be a plain decimal number, not below 0")
     return Decimal(text)
 
 

@@ -51,6 +51,7 @@ class Api:
         json: object = None,
         content: bytes | AsyncIterator[bytes] | None = None,
         headers: dict[str, str] | None = None,
+        crashes_loudly: bool = False,
     ) -> httpx.Response:
         api = RegistryApi(
             self.registry, GRANTS.get, zone=ZoneInfo("Asia/Shanghai"), max_body_bytes=2000, metrics=self.metrics
@@ -58,7 +59,7 @@ class Api:
         sent = ({"Authorization": f"Bearer {token}"} if token is not None else {}) | (headers or {})
 
         async def request() -> httpx.Response:
-            transport = httpx.ASGITransport(api, raise_app_exceptions=False)
+            transport = httpx.ASGITransport(api, raise_app_exceptions=crashes_loudly)
             async with httpx.AsyncClient(transport=transport, base_url="http://ingest") as client:
                 body = {"json": json if json is not None else PATIENT} if content is None else {"content": content}
                 return await client.request(method, path, headers=sent, **body)
@@ -145,6 +146,55 @@ def test_a_body_that_is_no_json_is_a_bad_request(content: bytes) -> None:
     assert answer.status_code == 400
 
 
+@pytest.mark.parametrize(
+    "when",
+    [
+        pytest.param("20261120", id="as HL7 writes a day"),
+        pytest.param("1763600000", id="seconds since 1970"),
+        pytest.param("2026-11-20T10:00:00", id="without its offset"),
+        pytest.param("2026-02-30", id="a day that is none"),
+        pytest.param("２０２６-11-20", id="full width"),
+        pytest.param("9999-12-31T23:59:59-12:00", id="beyond what can be said in UTC"),
+        pytest.param("0001-01-01T00:00:00+14:00", id="before what can be said in UTC"),
+        pytest.param("2026-11-20T24:00:00Z", id="24:00"),
+        pytest.param(1763600000, id="a number"),
+    ],
+)
+def test_a_time_that_is_none_is_refused_and_not_repeated(when: object) -> None:
+    answer = Api().call("/v1/patients/1/adverse-events/a", json={"term": "Rash", "grade": 1, "graded_at": when})
+
+    assert answer.status_code == 422
+    assert [error["field"] for error in answer.json()["errors"]] == ["graded_at"]
+    assert str(when) not in answer.text
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        pytest.param({"study_id": "S\0"}, id="text"),
+        pytest.param({"name": "Zhang\x07"}, id="name"),
+        pytest.param({"screening": {"ecog\0": 1}}, id="name of an item"),
+        pytest.param({"screening": {"note": "x\x1b"}}, id="item"),
+        pytest.param({"screening": {"serology": {"hbsag": "\0"}}}, id="nested item"),
+        pytest.param({"birth_date": "0001-01-01"}, id="a birth date nobody has"),
+    ],
+)
+def test_what_no_database_or_person_can_have_is_refused(given: dict[str, object]) -> None:
+    api = Api()
+    assert api.call(json=PATIENT | given).status_code == 422
+    assert api.registry.statements == []
+
+
+def test_a_baseline_is_not_below_nought() -> None:
+    body = {"value": "-80", "unit": "ug/L", "collected_at": "2026-01-02", "pinned_by": "dr-li", "reason": "stable"}
+    assert Api().call("/v1/patients/1/baselines/FERRITIN", json=body).status_code == 422
+
+
+def test_a_body_that_says_two_things_under_one_name_is_refused() -> None:
+    content = b'{"term": "Rash", "grade": 1, "grade": 3, "graded_at": "2026-11-20"}'
+    assert Api().call("/v1/patients/1/adverse-events/a", content=content).status_code == 400
+
+
 def test_a_byte_order_mark_and_a_missing_content_type_are_tolerated() -> None:
     content = b'\xef\xbb\xbf{"study_id": "S", "arm": "targeted", "status": "screening"}'
 
@@ -185,18 +235,24 @@ def test_what_can_never_be_stored_says_why() -> None:
     assert answer.json()["errors"] == [{"field": "value", "message": "is in a unit that cannot be converted"}]
 
 
-@pytest.mark.parametrize("n", ["0", "1000", "-1", "one", "1.5", "²"])
+@pytest.mark.parametrize("n", ["0", "1000", "-1", "one", "1.5", "²", "1" * 5000])
 def test_a_cycle_that_is_no_number_is_refused(n: str) -> None:
     assert Api().call(f"/v1/patients/1/cycles/{n}").status_code == 422
 
 
-@pytest.mark.parametrize("mrn", ["%20", "a%00b", "x" * 101])
+@pytest.mark.parametrize("mrn", ["%20", "a%00b", "x" * 101, "%FF%FE"])
 def test_a_record_number_that_nobody_can_have_is_refused(mrn: str) -> None:
     assert Api().call(f"/v1/patients/{mrn}").status_code == 422
 
 
 @pytest.mark.parametrize(
-    ("method", "path", "status"), [("GET", "/v1/patients/1", 405), ("PUT", "/v2/patients/1", 404), ("GET", "/", 404)]
+    ("method", "path", "status"),
+    [
+        ("GET", "/v1/patients/1", 405),
+        ("PUT", "/v2/patients/1", 404),
+        ("PUT", "/v1/patients/1/", 404),
+        ("GET", "/", 404),
+    ],
 )
 def test_what_is_not_there_is_a_problem_too(method: str, path: str, status: int) -> None:
     answer = Api().call(path, method=method)
@@ -210,3 +266,7 @@ def test_a_crash_says_nothing_of_its_cause() -> None:
 
     assert answer.status_code == 500
     assert "Zhang" not in answer.text
+
+
+def test_a_crash_is_not_told_to_the_server_which_would_log_its_text() -> None:
+    assert Api(FakeRegistry(Recorded("crash"))).call(crashes_loudly=True).status_code == 500

@@ -9,7 +9,7 @@ from schemas.base import Message, Precision
 from schemas.clinical_event_v1 import AdverseEventGraded, BaselinePinned, ConfounderRecorded, CycleRecorded, Enrolment
 from schemas.patient_v1 import Patient
 from services.common.identifiers import keyed_token
-from services.ingest.adapters.registry import Registrar, Subject, flat
+from services.ingest.adapters.registry import Registrar, Subject, canonical, flat
 from services.ingest.adapters.registry_bodies import (
     AdverseEventBody,
     BaselineBody,
@@ -18,6 +18,7 @@ from services.ingest.adapters.registry_bodies import (
     CycleBody,
     PatientBody,
 )
+from services.ingest.rulebook import load_tables
 
 KEY = b"k" * 32
 ZONE = ZoneInfo("Asia/Shanghai")
@@ -106,6 +107,19 @@ def test_another_statement_is_another_event(text: str, name: str, of: Subject) -
     assert isinstance(first, AdverseEventGraded)
     assert isinstance(other, AdverseEventGraded)
     assert other.event_id != first.event_id
+
+
+def test_a_baseline_is_converted_without_rounding() -> None:
+    tables = load_tables()
+    assert canonical(tables, "FERRITIN", Decimal("999999999999999.123456789012345"), "mg/L") == (
+        Decimal("999999999999999123.456789012345"),
+        "ug/L",
+    )
+
+
+def test_a_screening_item_that_is_named_twice_is_refused() -> None:
+    with pytest.raises(ValueError, match="twice"):
+        flat({"serology.hbsag": True, "serology": {"hbsag": False}})
 
 
 def test_the_other_statements_become_their_events() -> None:
