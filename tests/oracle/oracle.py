@@ -82,7 +82,7 @@ class Oracle:
 
     def __init__(self, patient: Patient) -> None:
         self.p = patient
-        self.accepted: dict[str, tuple[int, datetime | None]] = {}
+        self.accepted: dict[str, Evaluation] = {}
         self.newest: dict[str, Evaluation] = {}
         self.newest_grading: dict[str, tuple[int, int]] = {}
         self.accepted_ae: dict[str, int] = {}
@@ -231,16 +231,17 @@ class Oracle:
         evaluations = [e for rule in rules if (e := self.evaluate(rule, at)) is not None]
         for e in evaluations:
             self.newest[e.rule] = e
-            level, since = self.accepted.get(e.rule, (0, None))
-            if e.lowers and e.level < level and since is not None and e.at > since:
-                self.accepted[e.rule] = (e.level, e.at)
+            old = self.accepted.get(e.rule)
+            if old and e.lowers and e.level < old.level and e.at > old.at and self.remeasured(old.inputs, old.at, e.at):
+                self.accepted[e.rule] = e
         for e in evaluations:
             self.clear_watch(e)
         if any(map(self.before_first_dose, rows)) and not all(map(self.before_first_dose, rows)):
             # a bare date and an exact time of the day of the first dose: each result is judged by its own side of it
             after = (self.evaluate(rule, at, only_after_dose=True) for rule in rules)
             evaluations = [e for e in after if e is not None]
-        flags = [e for e in evaluations if e.level > self.accepted.get(e.rule, (0, None))[0]]
+        flags = [e for e in evaluations if e.rule not in self.accepted or e.level > self.accepted[e.rule].level]
+        flags = [f for f in flags if f.level]
         self.take_flags(at, [f for f in flags if self.monitored(at, rows)], rows)
         self.recover(at)
         for closure in self.p.closures:
@@ -251,11 +252,11 @@ class Oracle:
         watch = self.watches.get(e.rule)
         if watch is None or not e.clear or e.at <= watch.last:
             return
-        remeasured = all(
-            any(r.usable and watch.last < r.at <= e.at for r in self.by_analyte.get(a, ())) for a in watch.inputs
-        )
-        if remeasured:
+        if self.remeasured(watch.inputs, watch.last, e.at):
             del self.watches[e.rule]
+
+    def remeasured(self, analytes: Iterable[str], since: datetime, until: datetime) -> bool:
+        return all(any(r.usable and since < r.at <= until for r in self.by_analyte.get(a, ())) for a in analytes)
 
     def take_flags(self, at: datetime, flags: list[Evaluation], rows: list[Reading]) -> None:
         before = self.p.first_dose is None or (bool(rows) and all(self.before_first_dose(r) for r in rows))
@@ -341,25 +342,25 @@ class Oracle:
             if r.never_low and slug == "hypocalcemia-corrected":
                 verdicts.append(None)
                 continue
-            least = max(1, baseline_grade(slug, r.analyte, base))
+            before = baseline_grade(slug, r.analyte, base)
             found = grades(slug, r, base)
-            if r.comparator is None and None in found.values() and True not in found.values():
+            open_ = None in (met for k, met in found.items() if k > before)
+            if r.comparator is None and open_ and True not in found.values():
                 verdicts.append(None)  # ungradable for want of a limit: what looks recovered is skipped
                 continue
-            worse = [met for k, met in found.items() if k > least]
+            worse = [met for k, met in found.items() if k > max(1, before)]
             verdicts.append(both(*((False if m is True else None if m is None else True) for m in worse)))
         return both(*verdicts)
 
     def run_spans_a_day(self, analyte: str, after: datetime, until: datetime) -> bool:
         run: list[datetime] = []
-        for r in self.by_analyte.get(analyte, ()):
-            if not after < r.at <= until:
-                continue
-            verdict = self.looks_recovered(r)
-            if verdict is False:
-                run = []
-            elif verdict is True and r.usable:
-                run.append(r.at)
+        rows = [r for r in self.by_analyte.get(analyte, ()) if after < r.at <= until]
+        for at in sorted({r.at for r in rows}):
+            verdicts = {(self.looks_recovered(r), r.usable) for r in rows if r.at == at}
+            if any(verdict is False for verdict, _ in verdicts):
+                run = []  # within one instant nothing comes first: one that is not recovered breaks
+            elif (True, True) in verdicts:
+                run.append(at)
         return bool(run) and run[-1] - run[0] >= 24 * H
 
     def recover(self, at: datetime) -> None:
@@ -383,7 +384,7 @@ class Oracle:
         self.episode.ended, self.episode.reason = at, reason
         self.episode = None
         for rule, e in self.newest.items():
-            self.accepted[rule] = (e.level, e.at)
+            self.accepted[rule] = e
         for ae, (grade, _) in self.newest_grading.items():
             self.accepted_ae[ae] = grade
 
@@ -391,7 +392,7 @@ class Oracle:
         if closure.get("rule_id"):
             rule = closure["rule_id"]
             if self.watches.pop(rule, None) is not None and rule in self.newest:
-                self.accepted[rule] = (self.newest[rule].level, self.newest[rule].at)
+                self.accepted[rule] = self.newest[rule]
         elif self.episode is not None:
             self.end(at, closure["outcome"])
 
