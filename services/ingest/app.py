@@ -7,7 +7,6 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Protocol, assert_never
@@ -23,7 +22,7 @@ from services.common.identifiers import keyed_token, patient_ref
 from services.ingest.adapters.event_log import Durability, Record, Stored, TooLarge, Unavailable
 from services.ingest.adapters.http_api import Answer, Impossible, NotNow, Recorded
 from services.ingest.adapters.mllp_connection import Origin, Reply, Settle
-from services.ingest.adapters.registry import Registrar, Subject
+from services.ingest.adapters.registry import CallClock, Registrar, Subject
 from services.ingest.adapters.registry_bodies import Statement
 from services.ingest.domain.ack import acknowledge, must_close
 from services.ingest.domain.framing import HEAD_BYTES, Damaged, Fault, Frame, wrap
@@ -46,10 +45,6 @@ UNKNOWN_SOURCE = "unknown"
 HL7 = "x-application/hl7-v2+er7"
 JSON = "application/json"
 INTERNAL = "internal_error"
-EARLIEST = datetime.min.replace(tzinfo=UTC)
-CLOCK_TICK = timedelta(microseconds=1)
-CLOCK_SLEW = timedelta(seconds=1)
-"""A clock that was set back by no more does not put calls out of their order; set back by more, it is believed."""
 
 log = structlog.get_logger("ingest")
 frames_log = logging.getLogger("ingest")
@@ -117,7 +112,7 @@ class Ingest:
         self._tables, self._profiles, self._registrar = tables, profiles, registrar
         self._site_key = site_key
         self._count = Count(metrics, now)
-        self._last_call = EARLIEST
+        self._call_time = CallClock(now)
         self._naming = Naming(partial(patient_ref, site_key), partial(keyed_token, site_key))
 
     def fault(self) -> str | None:
@@ -283,14 +278,6 @@ class Ingest:
                 return NotNow(reason)
             case TooLarge():
                 return Impossible("body", "is too large to be stored")
-
-    def _call_time(self) -> datetime:
-        """Return a time of receipt that no earlier call has: of two calls the later one counts, by this time."""
-        now = self._now()
-        if now <= self._last_call <= now + CLOCK_SLEW:
-            now = self._last_call + CLOCK_TICK
-        self._last_call = now
-        return now
 
     def _registry_record(self, message: Message) -> Record:
         assert isinstance(message, Patient | ClinicalEvent)

@@ -8,7 +8,7 @@ what they have seen keep it by id and time of receipt.
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Context, Decimal
 from typing import Any, TypeVar
 
@@ -22,6 +22,7 @@ from schemas.clinical_event_v1 import (
     Enrolment,
 )
 from schemas.patient_v1 import Patient
+from services.common.clock import Now
 from services.common.identifiers import keyed_token, stable_id
 from services.ingest.adapters.registry_bodies import (
     AdverseEventBody,
@@ -37,6 +38,9 @@ from services.ingest.domain.tables import Tables
 from services.ingest.domain.units import fold
 
 EXACT = Context(prec=200)
+EARLIEST = datetime.min.replace(tzinfo=UTC)
+CLOCK_TICK = timedelta(microseconds=1)
+CLOCK_SLEW = timedelta(seconds=1)
 Event = TypeVar("Event", bound=ClinicalEvent)
 Convert = Callable[[str, Decimal, str], tuple[Decimal, str]]
 """(analyte, value, unit as written) → value in the canonical unit and that unit. Raises ValueError for a person."""
@@ -51,6 +55,25 @@ def canonical(tables: Tables, analyte: str, value: Decimal, unit: str) -> tuple[
     if factor is None:
         raise ValueError(f"is in a unit that cannot be converted to {entry.canonical_unit}")
     return EXACT.multiply(value, factor), entry.canonical_unit
+
+
+class CallClock:
+    """Gives each call a time of receipt that no earlier one has: of two calls the later one counts, by this time.
+
+    A clock that is set back by a second does not put calls out of their order; set back by more, it is believed.
+    """
+
+    def __init__(self, now: Now) -> None:
+        self._now = now
+        self._last = EARLIEST
+
+    def __call__(self) -> datetime:
+        """Return the time of receipt of the call that is made now."""
+        now = self._now()
+        if now <= self._last <= now + CLOCK_SLEW:
+            now = self._last + CLOCK_TICK
+        self._last = now
+        return now
 
 
 @dataclass(frozen=True, slots=True)
