@@ -9,7 +9,7 @@ from datetime import datetime
 
 from services.detector.domain.closing import Closing, found_by
 from services.detector.domain.facts import Facts, Moment, facts_of, received_by
-from services.detector.domain.fold import Setting, add
+from services.detector.domain.fold import Setting, add, begin
 from services.detector.domain.rules import Rulebook
 from services.detector.domain.state import Accumulator, Course
 from services.detector.domain.values import EpisodeClosed, Event
@@ -39,6 +39,7 @@ def _fold(facts: Facts, rules: Rulebook, closings: dict[str, Closing]) -> Folded
     if not facts.moments:
         empty = course.freeze()
         return Folded(facts, empty, empty, None)
+    begin(course, facts.moments, setting)
     for moment in facts.moments[:-1]:
         add(course, moment, setting)
     before = course.freeze()
@@ -67,6 +68,7 @@ def _closings(events: Sequence[Event], rules: Rulebook, now: datetime) -> dict[s
         course.log = []
         setting = Setting(facts.record, rules, found)
         if facts.record.is_monitored():
+            begin(course, facts.moments, setting)
             for moment in facts.moments:
                 add(course, moment, setting)
         found[act.event_id] = found_by(course, act)

@@ -37,6 +37,19 @@ class Setting:
     closings: dict[str, Closing]
 
 
+def begin(course: Course, moments: Sequence[Moment], setting: Setting) -> None:
+    """Look ahead on the day of the first dose: a bare date of that day lies before the dose, though it stands at noon.
+
+    What was drawn after the dose that morning is compared with it.
+    """
+    dose_at = setting.record.dose_at
+    if dose_at is None:
+        return
+    for moment in moments:
+        if dose_at < moment.at <= dose_at + DAY:
+            _keep_own(course, moment.at, [(result, standing_of(result)) for result in moment.results], setting)
+
+
 def add(course: Course, moment: Moment, setting: Setting) -> None:
     """Add the next moment; moments come in order of time."""
     record, rules = setting.record, setting.rules

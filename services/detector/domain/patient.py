@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from services.detector.domain.calcium import INVOLVED, SPAN, TOTAL, with_derived
 from services.detector.domain.course import extend, fold
 from services.detector.domain.facts import Moment, Record, in_order, standing_results
-from services.detector.domain.fold import Setting
+from services.detector.domain.fold import DAY, Setting
 from services.detector.domain.ledger import Ledger, Speaker
 from services.detector.domain.results import placed_at
 from services.detector.domain.rules import Rulebook
@@ -24,6 +24,7 @@ from services.detector.domain.values import (
     LabResult,
     PatientMerged,
     PatientRef,
+    Precision,
     ResultId,
 )
 from services.detector.domain.versions import kept_versions, may_move
@@ -102,6 +103,13 @@ def _counting(record: Record, events: Iterable[Event]) -> list[LabReport]:
     return [event for event in events if isinstance(event, LabReport) and not record.contradicts(event)]
 
 
+def _is_bare_date_of_the_dose(record: Record, result: LabResult, at: datetime) -> bool:
+    """Such a result may be a baseline of what came before it in the order of moments."""
+    dose_at = record.dose_at
+    by_day = record.dose_by_day or result.collected_precision is Precision.DAY
+    return dose_at is not None and by_day and dose_at < at <= dose_at + DAY
+
+
 def _extends(head: Head, results: Sequence[LabResult]) -> bool:
     """Return whether the results only add to the newest moment or come after it."""
     newest_at = head.newest_at
@@ -111,6 +119,8 @@ def _extends(head: Head, results: Sequence[LabResult]) -> bool:
         if newest_at is not None and (at < newest_at or (head.is_sealed and at == newest_at)):
             return False
         if result.result_id in known_here and at != newest_at:
+            return False
+        if newest_at is not None and _is_bare_date_of_the_dose(head.record, result, at):
             return False
         if result.order_key in head.corrected_orders or (may_move(result) and result.result_id not in known_here):
             return False
