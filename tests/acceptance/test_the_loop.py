@@ -1,9 +1,11 @@
 """The main job, from outside: a result goes in, people are told, told again, corrected, reminded, released."""
 
+import json
 from datetime import timedelta
 
 import pytest
 
+from schemas.topics import PATIENTS, RAW_MESSAGES, TOPICS
 from services.common.clock import utc_now
 from tests.acceptance.conftest import Opened
 from tests.support.browser import links, press
@@ -62,9 +64,27 @@ def test_a_page_names_no_patient_and_no_message_names_a_person(hospital: Hospita
         assert patient.ref not in page
         assert "412" not in page
     for service in hospital.system.services:
-        log = service.log.read_text("utf-8")
-        assert patient.subject.mrn not in log, service.name
-        assert patient.subject.birth_date.replace("-", "") not in log, service.name
+        said = service.log.read_text("utf-8") + service.get("/metrics").text
+        assert patient.subject.mrn not in said, service.name
+        assert patient.subject.birth_date.replace("-", "") not in said, service.name
+
+
+def test_identifiers_stand_on_their_two_topics_and_on_no_other(hospital: Hospital) -> None:
+    patient = a_fast_rise(hospital)
+    patient.deliveries("sent", recipient=LI.name, channel="pager")
+    subject = patient.subject
+    identifying = {
+        subject.mrn,
+        subject.birth_date,
+        subject.birth_date.replace("-", ""),
+        f"{subject.family}^{subject.given}",
+    }
+    for topic in TOPICS.values():
+        whole = "".join(f"{record.key} {json.dumps(record.value)}" for record in hospital.topic(topic.name).to_end())
+        if topic.name == PATIENTS.name:
+            assert subject.mrn in whole
+        elif topic.name != RAW_MESSAGES.name:
+            assert not [words for words in identifying if words in whole], topic.name
 
 
 def test_an_alt_grade_change_goes_to_the_liver_people(hospital: Hospital) -> None:
