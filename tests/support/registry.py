@@ -68,7 +68,7 @@ def enrolment(
 ) -> dict[str, object]:
     """Return the body of an enrolment in the immunotherapy arm."""
     return {
-        "study_id": f"S-{subject.mrn}",
+        "study_id": f"IRAE-{subject.mrn[-5:]}",
         "arm": "immunotherapy",
         "status": "enrolled",
         "consented_at": _text(consented_at or first_dose_at),
