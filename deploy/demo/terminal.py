@@ -29,7 +29,7 @@ class Terminal:
 
     def say(self, who: str, sentence: str, *, style: str = "") -> None:
         """Print one line: local time, who speaks, what."""
-        line = Text(f"{utc_now().astimezone():%H:%M:%S} ", style="dim")
+        line = Text().append(f"{utc_now().astimezone():%H:%M:%S} ", style="dim")
         line.append(f"{who:<{WHO_COLUMNS}}", style=COLOURS.get(who, ""))
         line.append(sentence, style=style)
         self.console.print(line, soft_wrap=True)
