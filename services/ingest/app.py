@@ -127,11 +127,12 @@ class Ingest:
 
     def _understand(self, frame: Frame | Damaged, origin: Origin) -> FrameReading:
         """Return what came of a frame. A fault of ours is a refusal too: one frame must not stop the feed."""
-        try:
-            return self._reading(frame, origin, self._outcome(frame))
-        except Exception as problem:  # noqa: BLE001 - the sender is told, the bytes are kept, the place is logged
-            log.error("frame not read: a fault of ours", problem=type(problem).__name__, at=_place(problem))  # noqa: TRY400
-            return self._reading(frame, origin, self._damaged(frame, INTERNAL))
+        for understand in (self._outcome, partial(self._damaged, reason=INTERNAL)):
+            try:
+                return self._reading(frame, origin, understand(frame))
+            except Exception as problem:  # noqa: BLE001 - the sender is told, the bytes are kept, the place is logged
+                log.error("frame not read: a fault of ours", problem=type(problem).__name__, at=_place(problem))  # noqa: TRY400
+        return self._reading(frame, origin, Refused(None, None, INTERNAL))
 
     def _outcome(self, frame: Frame | Damaged) -> FrameOutcome:
         if isinstance(frame, Damaged):

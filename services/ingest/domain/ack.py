@@ -32,6 +32,7 @@ _ERROR_CODES = {
 _OTHER_ERROR = ("207", "Application internal error")
 _SEQUENCE_ERROR = ("100", "Segment sequence error")
 _SEQUENCE_FAULTS = frozenset({"multiple_msh", "fragment", "no_msh", "parse_error"})
+_FRAMING = b"\x0b\x1c"
 _SEVERITY = {AckCode.ERROR: 1, AckCode.REJECT: 2}
 
 
@@ -53,7 +54,9 @@ def acknowledge(outcome: FrameOutcome, *, now: datetime) -> bytes | None:
     segments = [_msh(header, outcome.profile, now), _msa(header, word, refusal)]
     if refusal is not None:
         segments.append(_err(header, refusal))
-    return ("\r".join(segments) + "\r").encode(header.codec)
+    # What is repeated in capitals may have left the codec: ÿ of Latin-1 becomes Ÿ, which is not in it.
+    answer = ("\r".join(segments) + "\r").encode(header.codec, "replace")
+    return answer.translate(None, _FRAMING)  # of a damaged MSH; an answer that ends too early would be none
 
 
 def must_close(outcome: FrameOutcome) -> bool:

@@ -274,6 +274,23 @@ def test_a_fault_of_ours_refuses_one_frame_and_the_feed_goes_on(shell: Shell) ->
     run(test)
 
 
+def test_a_frame_that_cannot_even_be_refused_with_its_header_is_kept_and_ends_its_connection_alone(
+    shell: Shell,
+) -> None:
+    async def test() -> None:
+        profiles = shell.app._profiles
+        shell.app._profiles = None  # type: ignore[assignment]
+        reply = await shell.receive(a_frame(a_message()))
+        shell.app._profiles = profiles
+
+        assert reply == Reply(None, close=True, source="unknown")
+        (letter,) = (DeadLetter.model_validate_json(record.value) for record in shell.on("raw-messages.v1.dead"))
+        assert letter.reason == "internal_error"
+        assert shell.outcomes() == {"refused": 1}
+
+    run(test)
+
+
 def a_grading(grade: int) -> Statement:
     text = f'{{"term": "Hepatitis", "grade": {grade}, "graded_at": "2026-03-01T08:00:00Z"}}'
     body = AdverseEventBody.model_validate_json(text)

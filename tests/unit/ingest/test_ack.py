@@ -17,8 +17,9 @@ from services.ingest.domain.outcome import (
     Refused,
 )
 from services.ingest.domain.profile import AckStyle, Profile
+from services.ingest.domain.reading import refuse_damaged
 from tests.support.hl7 import a_header, a_message
-from tests.unit.ingest.reading import PROFILE, SHANGHAI, read
+from tests.unit.ingest.reading import PROFILE, PROFILES, SHANGHAI, read
 
 NOW = datetime(2026, 1, 20, 4, 0, tzinfo=UTC)
 ENHANCED = Profile("lab", "HOSP", SHANGHAI, ack_style=AckStyle.ENHANCED)
@@ -41,6 +42,33 @@ def test_a_positive_answer_turns_the_addresses_round_and_repeats_the_control_id(
     assert msh[8] == "ACK^R01^ACK"
     assert msh[10:] == ["P", "2.5.1"]
     assert msa == ["MSA", "AA", "C\\T\\1"]
+
+
+@pytest.mark.parametrize("sign", [b"\xff", b"\xb5", b"\xdf"])
+def test_what_capitals_do_to_a_strange_byte_does_not_prevent_the_answer(sign: bytes) -> None:
+    outcome = read(a_message(header=a_header(control_id="C1")).replace(b"ORU^R01", b"ORU^R" + sign, 1))
+    answer = acknowledge(outcome, now=NOW)
+
+    assert answer is not None
+    assert b"\rMSA|AE|C1|undecodable\r" in answer
+
+
+@pytest.mark.parametrize(
+    "outcome",
+    [
+        pytest.param(read(a_message(header=a_header(control_id="C\x0b1"))), id="a start"),
+        pytest.param(
+            refuse_damaged(a_message(header=a_header(control_id="C\x1c1")), "embedded_fs", profiles=PROFILES),
+            id="an end",
+        ),
+    ],
+)
+def test_no_byte_of_the_framing_stands_in_an_answer(outcome: FrameOutcome) -> None:
+    answer = acknowledge(outcome, now=NOW)
+
+    assert answer is not None
+    assert b"|C1" in answer
+    assert not {0x0B, 0x1C} & set(answer)
 
 
 @pytest.mark.parametrize("version", ["2.1", "2.3.1", ""])
