@@ -135,9 +135,7 @@ def test_what_cannot_be_read_is_a_dead_letter_and_the_rest_goes_on(bench: MakeBe
     assert b.conserved()
 
 
-def test_a_decision_that_fails_buries_its_event_and_is_loud(
-    bench: MakeBench, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_decision_that_fails_buries_its_event_and_is_loud(bench: MakeBench, monkeypatch: pytest.MonkeyPatch) -> None:
     log = CapturingLogger()
     monkeypatch.setattr(batch, "log", log)
     b = bench(fails_on={"e2"})
