@@ -19,6 +19,8 @@ from services.ingest.domain.values import Comparator, Original, Remark, Result, 
 STATUSES = frozenset("FPCABVDWXIONRSU")
 """HL7 table 0085, as far as the rules of the detector know what to do with the letter."""
 _WITHOUT_VALUE = frozenset("ION")
+_TAKES_BACK = frozenset("CDWX")
+"""Letters that say that what was published no longer holds: that is heard even where the new value is not understood."""
 _NOT_BLOOD = frozenset(
     {"UR", "CSF", "STL", "STOOL", "SAL", "FLU", "PLR", "ASC", "SPT", "SNV", "脑脊液", "粪便", "胸水", "腹水"}
 )
@@ -48,30 +50,28 @@ def read_observation(feed: Feed, draw: Draw, observation: Observation, meaning: 
     number = read_number(fields[2], fields[5], feed.separators, feed.profile.decimal_sign)
     text = fields[6] if fields[6].strip() else number.unit
     unit = read_unit(feed.tables, feed.profile, entry, feed.separators, text, from_loinc=meaning.from_loinc)
-    fault = _fault(feed, draw, meaning, fields, status, number, unit)
-    if fault is not None:
-        sheet.quarantine(fault, observation.number, draw.subject.ref)
+    fault = _fault(feed, draw, meaning, fields, status, number)
+    wrong = None if fault or status in _WITHOUT_VALUE else _value_fault(feed, fields, number, unit)
+    if fault is not None or (wrong is not None and status not in _TAKES_BACK):
+        sheet.quarantine(fault or wrong or "", observation.number, draw.subject.ref)
         return
+    if wrong is not None:
+        sheet.note(wrong)
+        number = Number(None, text=number.text)
     if unit.fault is not None and number.value is not None:
         sheet.note(unit.fault)
     _publish(feed, draw, observation, meaning, entry, number, unit, status, sheet)
 
 
-def _fault(
-    feed: Feed, draw: Draw, meaning: Meaning, fields: list[str], status: str, number: Number, unit: Unit
-) -> str | None:
-    """Return why this observation must not be used, or None."""
+def _fault(feed: Feed, draw: Draw, meaning: Meaning, fields: list[str], status: str, number: Number) -> str | None:
+    """Return why nobody can say what this observation is about, or None."""
     if meaning.conflict:
         return "code_conflict"
     if draw.specimen in _NOT_BLOOD:
         return "specimen_conflict"
     if number.value is None and _is_shifted(feed, fields):
         return "field_shift"
-    if status not in STATUSES:
-        return "status_unknown"
-    if number.value is not None:
-        return _value_fault(feed, fields, number, unit)
-    return None if status in _WITHOUT_VALUE else number.fault
+    return "status_unknown" if status not in STATUSES else None
 
 
 def _is_shifted(feed: Feed, fields: list[str]) -> bool:
@@ -82,7 +82,10 @@ def _is_shifted(feed: Feed, fields: list[str]) -> bool:
 
 
 def _value_fault(feed: Feed, fields: list[str], number: Number, unit: Unit) -> str | None:
-    if number.value is not None and number.value < _ZERO:
+    """Return why its value must not be used, or None."""
+    if number.value is None:
+        return number.fault
+    if number.value < _ZERO:
         return "value_negative"
     if number.unit and fields[6].strip() and fold(number.unit) != fold(component(fields[6], 1, feed.separators)):
         return "value_unparsable"

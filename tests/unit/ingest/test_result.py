@@ -65,6 +65,31 @@ def test_what_cannot_be_understood_is_quarantined_under_its_name(segment: str, r
     assert _quarantine_of(a_message(an_order(), segment)) == [("OBX[1]", reason)]
 
 
+@pytest.mark.parametrize("status", ["C", "D", "W", "X"])
+@pytest.mark.parametrize(
+    "segment",
+    [
+        pytest.param(an_observation("---"), id="dashes"),
+        pytest.param(an_observation("?7"), id="an unsure number"),
+        pytest.param(an_observation("1~2"), id="two numbers"),
+        pytest.param(an_observation("-3"), id="below nought"),
+        pytest.param(an_observation("3 mg/L"), id="two units"),
+        pytest.param(an_observation(unit="g/L"), id="another quantity's unit"),
+    ],
+)
+def test_what_takes_a_result_back_is_heard_whatever_it_says_instead(segment: str, status: str) -> None:
+    first = result_of(a_message(an_order(), an_observation()))
+    back = result_of(a_message(an_order(), segment.removesuffix("F") + status))
+
+    assert (back.result_id, back.status, back.value) == (first.result_id, status, None)
+
+
+def test_what_takes_a_result_of_unknown_identity_back_is_quarantined() -> None:
+    outcome = read(a_message(an_order(), an_observation(code=FERRITIN + "^1742-6^ALT^LN", status="W")))
+    assert isinstance(outcome, Ignored)
+    assert [quarantined.reason for quarantined in outcome.quarantined] == ["code_conflict"]
+
+
 def test_urine_under_a_blood_loinc_contradicts_itself() -> None:
     frame = a_message(an_order(), an_observation(), "SPM|1|S1||Urine")
     assert _quarantine_of(frame) == [("OBX[1]", "specimen_conflict")]
