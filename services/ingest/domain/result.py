@@ -20,7 +20,7 @@ STATUSES = frozenset("FPCABVDWXIONRSU")
 """HL7 table 0085, as far as the rules of the detector know what to do with the letter."""
 _WITHOUT_VALUE = frozenset("ION")
 _TAKES_BACK = frozenset("CDWX")
-"""Letters that say that what was published no longer holds: that is heard even where the new value is not understood."""
+"""Letters that say that what was published no longer holds: heard even where the new value is not understood."""
 _NOT_BLOOD = frozenset(
     {"UR", "CSF", "STL", "STOOL", "SAL", "FLU", "PLR", "ASC", "SPT", "SNV", "脑脊液", "粪便", "胸水", "腹水"}
 )
