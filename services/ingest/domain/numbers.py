@@ -25,7 +25,7 @@ _COMPARATORS = {
     "=": None,
     "": None,
 }
-_NUMBER = r"\d{1,15}(?:[.,]\d{1,15})?"
+_NUMBER = r"(?:\d{1,15}(?:[.,]\d{1,15})?|[.,]\d{1,15})"
 _VALUE = re.compile(rf"([<>=≤≥≦≧⩽⩾]{{0,2}})\s*([+-]?{_NUMBER})\s*([↑↓HL]{{0,2}}|.*)", re.DOTALL)
 _TWO_SIDED = re.compile(rf"(-?{_NUMBER})\s*(?:-{{1,3}}|to|TO)\s*({_NUMBER})\s*(.*)", re.DOTALL)
 _TWO_SIDED_BELOW_ZERO = re.compile(rf"(-{_NUMBER})\s*(?:-|to|TO)\s*(-{_NUMBER})\s*(.*)", re.DOTALL)

@@ -28,6 +28,8 @@ SIGNS = "|^~\\&"
         pytest.param("12 H", "12", None, id="a flag glued on"),
         pytest.param("12↑", "12", None, id="an arrow glued on"),
         pytest.param("~5", "5", None, id="an empty repetition"),
+        pytest.param(".8", "0.8", None, id="without the nought before the point"),
+        pytest.param("<.05", "0.05", Comparator.BELOW, id="a bound without it"),
     ],
 )
 def test_numbers_are_read_exactly(text: str, value: str, comparator: Comparator | None) -> None:
@@ -54,6 +56,11 @@ def test_numbers_are_read_exactly(text: str, value: str, comparator: Comparator 
         "12 345",
         "1/2",
         "9" * 40,
+        ".",
+        "..5",
+        "1..5",
+        ",5",
+        "5.",
         "5²",
         "5.2¹",
         "10⁹",
@@ -122,6 +129,7 @@ def test_the_comma_counts_where_it_is_agreed() -> None:
         pytest.param("<150", None, "150", id="only an upper limit"),
         pytest.param(">=30", "30", None, id="only a lower limit"),
         pytest.param("<8 ug/L", None, "8", id="with its own unit"),
+        pytest.param(".5-1.2", "0.5", "1.2", id="without the nought before the point"),
         pytest.param("[ ]", None, None, id="nothing"),
     ],
 )
