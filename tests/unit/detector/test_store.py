@@ -11,7 +11,7 @@ from sqlalchemy import Engine, text
 from services.common.errors import Misconfigured
 from services.detector.store import facts, heads, keys
 from services.detector.store.heads import PatientRow
-from services.detector.store.opening import migrate, open_store, store_id
+from services.detector.store.opening import MIGRATIONS, open_store, store_id
 from services.detector.store.tables import META
 from tests.unit.detector.events import NOON
 
@@ -34,7 +34,7 @@ def test_the_migrations_make_exactly_the_tables_that_the_code_knows(engine: Engi
 
 def test_opening_a_store_again_changes_nothing(engine: Engine, store_url: str) -> None:
     name = store_id(engine)
-    migrate(engine)
+    MIGRATIONS.apply(engine)
     again = open_store(store_url)
     assert store_id(again) == name
     again.dispose()
@@ -44,7 +44,7 @@ def test_a_store_of_newer_software_is_refused(engine: Engine) -> None:
     with engine.begin() as db:
         db.execute(text("UPDATE alembic_version SET version_num = '9999'"))
     with pytest.raises(Misconfigured, match="9999"):
-        migrate(engine)
+        MIGRATIONS.apply(engine)
 
 
 def test_facts_come_back_byte_for_byte_in_the_order_they_were_taken(engine: Engine) -> None:

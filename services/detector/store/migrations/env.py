@@ -1,4 +1,4 @@
-"""Run by Alembic inside the transaction of `opening.migrate`."""
+"""Run by Alembic inside the transaction of `Migrations.apply`."""
 
 from alembic import context
 
