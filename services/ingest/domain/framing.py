@@ -37,6 +37,9 @@ _PROTOCOLS = {
     b"PUT ": "http",
     b"HEAD ": "http",
     b"OPTIONS ": "http",
+    b"DELETE ": "http",
+    b"PATCH ": "http",
+    b"CONNECT ": "http",
     b"PRI *": "http",
     b"SSH-": "ssh",
 }

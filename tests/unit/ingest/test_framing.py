@@ -63,6 +63,7 @@ def _all(data: bytes, limit: int = framing.MAX_FRAME_BYTES) -> list[FrameEvent]:
         ),
         pytest.param(b"\x16\x03\x01\x02\x00", [WrongProtocol("tls")], id="TLS on the plain port"),
         pytest.param(b"GET / HTTP/1.1\r\n\r\n", [WrongProtocol("http")], id="HTTP"),
+        pytest.param(b"DELETE /v1 HTTP/1.1\r\n\r\n", [WrongProtocol("http")], id="HTTP by another verb"),
         pytest.param(b"SSH-2.0-x\r\n", [WrongProtocol("ssh")], id="SSH"),
     ],
 )
