@@ -103,13 +103,27 @@ def test_nothing_in_the_log_names_a_patient(system: System) -> None:
     with system.laboratory() as laboratory:
         laboratory.send(a_message())
         laboratory.send(a_message().replace("LIS|LAB", "XX|YY"))
+        laboratory.send(a_message(2, FERRITIN="?86420"))
     with system.registry(TOKEN) as registry:
         registry.enrol(ANNA, first_dose_at=None)
+        registry.put("004242/adverse-events/ae1", {"term": "Hepatitis", "grade": 6, "graded_at": "Nemo"})
     system.ingest.stop()
 
     log = system.ingest.log.read_text("utf-8")
     assert {"004242", "Nemo", "1961", "19610423"}.isdisjoint(log.replace('"', " ").split())
-    assert "Nemo" not in log
+    assert "published" in log, "it was not asked for everything"
+    assert not [word for word in ("Nemo", "86420", "Hepatitis") if word in log]
+
+
+def test_of_two_gradings_the_one_that_was_said_again_last_comes_last(system: System) -> None:
+    with system.registry(TOKEN) as registry:
+        gradings = [{"term": "Hepatitis", "grade": grade, "graded_at": "2026-03-01"} for grade in (2, 3, 2)]
+        ids = [event_id(registry.put("004242/adverse-events/ae1", grading)) for grading in gradings]
+    events = sorted(on(system, "clinical-events.v1"), key=lambda event: event["received_at"])
+
+    assert [(event["grade"], event["event_id"]) for event in events] == list(zip((2, 3, 2), ids, strict=True))
+    assert ids[0] == ids[2] != ids[1]
+    assert len({event["received_at"] for event in events}) == 3
 
 
 @pytest.mark.slow
