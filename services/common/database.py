@@ -7,7 +7,7 @@ statement: nothing in the stores depends on the isolation level being better tha
 import fcntl
 import os
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from sqlite3 import Connection as SqliteConnection
@@ -110,6 +110,7 @@ def open_engine(url: str, *, max_pages: int | None = None) -> Engine:
     """Return the engine of a store; nothing is connected yet.
 
     `max_pages` caps the size of an SQLite file (4 KiB each): writing past it fails like a full disk does.
+    Errors name the statement, never its values: those are patients, and errors are logged.
     """
     return _open_sqlite(url, max_pages) if is_sqlite(url) else _open_postgres(url)
 
@@ -123,6 +124,7 @@ def _open_postgres(url: str) -> Engine:
         max_overflow=4,
         pool_timeout=10,
         pool_pre_ping=True,
+        hide_parameters=True,
         connect_args={
             "options": options,
             "connect_timeout": 5,
@@ -137,8 +139,8 @@ def _open_postgres(url: str) -> Engine:
 def _open_sqlite(url: str, max_pages: int | None) -> Engine:
     file = make_url(url).database
     if file and file != ":memory:":
-        Path(file).parent.mkdir(parents=True, exist_ok=True)
-    engine = create_engine(url, connect_args={"timeout": 10}, pool_timeout=10)
+        _make_private(Path(file))
+    engine = create_engine(url, connect_args={"timeout": 10}, pool_timeout=10, hide_parameters=True)
     settings = SQLITE_SETTINGS if max_pages is None else (*SQLITE_SETTINGS, f"max_page_count={max_pages}")
 
     @event.listens_for(engine, "connect")
@@ -153,6 +155,13 @@ def _open_sqlite(url: str, max_pages: int | None) -> Engine:
         db.exec_driver_sql("BEGIN" if db.get_execution_options().get("reading") else "BEGIN IMMEDIATE")
 
     return engine
+
+
+def _make_private(file: Path) -> None:
+    """Make a store that is not there yet readable by its owner alone; SQLite gives its side files the same rights."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with suppress(FileExistsError):
+        os.close(os.open(file, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
 
 
 @contextmanager

@@ -117,3 +117,20 @@ def test_only_one_process_holds_a_file(tmp_path: Path) -> None:
         pass
     with hold(url):
         pass
+
+
+def test_an_error_names_the_statement_and_none_of_its_values(tmp_path: Path) -> None:
+    engine = open_engine(sqlite_url(tmp_path))
+    with pytest.raises(exc.OperationalError) as caught, engine.begin() as db:
+        db.execute(text("INSERT INTO nowhere VALUES (:name)"), {"name": "Zorblax"})
+    engine.dispose()
+    assert "nowhere" in str(caught.value)
+    assert "Zorblax" not in str(caught.value)
+
+
+def test_a_new_store_is_readable_by_its_owner_alone(tmp_path: Path) -> None:
+    engine = made(open_engine(sqlite_url(tmp_path)))
+    files = [file for file in (tmp_path / "deeper").iterdir() if file.name.startswith("store.db")]
+    engine.dispose()
+    assert len(files) > 1, "the write-ahead log belongs to it"
+    assert [oct(file.stat().st_mode & 0o077) for file in files] == ["0o0"] * len(files)
