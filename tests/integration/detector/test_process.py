@@ -234,8 +234,8 @@ def test_wrong_topics_are_refused_in_a_sentence(ward: Ward) -> None:
 @pytest.mark.parametrize(
     ("env", "sentence"),
     [
-        pytest.param({"DETECTOR_DATABASE_URL": "mysql://x"}, "database_url", id="a database we do not know"),
-        pytest.param({"DETECTOR_DUE_SECONDS": "soon"}, "due_seconds", id="a word for a number"),
+        pytest.param({"DETECTOR_DATABASE_URL": "mysql://x"}, "DETECTOR_DATABASE_URL", id="a database we do not know"),
+        pytest.param({"DETECTOR_DUE_SECONDS": "soon"}, "DETECTOR_DUE_SECONDS", id="a word for a number"),
     ],
 )
 def test_wrong_settings_are_refused_in_a_sentence(ward: Ward, env: dict[str, str], sentence: str) -> None:
