@@ -69,7 +69,11 @@ def derive(total: LabResult, others: Iterable[LabResult]) -> LabResult | None:
 
 def _newest(result: LabResult) -> tuple[datetime, datetime, Decimal]:
     assert result.value is not None
-    return placed_at(result), result.resulted_at or result.received_at, result.value
+    return placed_at(result), _resulted_at(result), result.value
+
+
+def _resulted_at(result: LabResult) -> datetime:
+    return result.resulted_at or result.received_at
 
 
 def _corrected(total: LabResult, albumin: LabResult) -> LabResult:
@@ -84,7 +88,7 @@ def _corrected(total: LabResult, albumin: LabResult) -> LabResult:
             value=total.value + SLOPE * (NORMAL_ALBUMIN_G_PER_L - albumin.value),
             collected_at=later.collected_at,
             collected_precision=later.collected_precision,
-            resulted_at=later.resulted_at or later.received_at,
+            resulted_at=max(_resulted_at(total), _resulted_at(albumin)),
             received_at=max(total.received_at, albumin.received_at),
             remarks=("time-suspect",) if in_doubt else (),
             status="P" if doubtful else total.status,
