@@ -25,7 +25,7 @@ from services.notifier.domain.retests import Status, on_plan
 from services.notifier.store import alerts, ladders, people_told, plans
 from services.notifier.store.acting import Acting
 from services.notifier.store.people_told import Entry
-from services.notifier.store.reminding import remind
+from services.notifier.store.reminding import forget_reminders, remind
 from services.notifier.store.telling import Teller
 from services.notifier.translate import facts
 
@@ -128,6 +128,8 @@ def take_plan(acting: Acting, plan: RetestPlan) -> str:
     if not answer.is_news:
         return "old"
     plans.keep_plan(acting.db, plan, answer.reminded, acting.now)
+    if answer.reminded is None or answer.remind:
+        forget_reminders(acting, plan)
     if answer.remind:
         remind(acting, plan, plans.ward_of(acting.db, plan.patient_ref))
         acting.count("reminders")

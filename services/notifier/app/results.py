@@ -47,6 +47,7 @@ def _verdict(acting: Acting, item: Item, outcome: Outcome, spread: float) -> Ver
         outcome.kind,
         outcome.detail,
         urgency=Urgency(item.urgency),
+        has_ladder=item.kind == "alert",
         attempts=item.attempts,
         created_at=item.created_at,
         not_before=outcome.after,

@@ -1,7 +1,8 @@
 """What becomes of one attempt to send: done, again later, or given up.
 
 Pure. Backoff doubles from `first` to `longest`, spread by a number from 0 to 1 that the caller draws; a server's own
-word (Retry-After) is never undercut. Giving up is refused for what must reach somebody: P1 is tried for ever.
+word (Retry-After) is never undercut. Giving up is refused for what must reach somebody: P1, and what nobody would say
+again (a correction, a reminder, a digest), are tried until a carrier takes or refuses them.
 """
 
 from dataclasses import dataclass
@@ -52,6 +53,7 @@ def judge(
     detail: str,
     *,
     urgency: Urgency,
+    has_ladder: bool,
     attempts: int,
     created_at: datetime,
     not_before: timedelta,
@@ -59,12 +61,15 @@ def judge(
     patience: Patience,
     now: datetime,
 ) -> Verdict:
-    """Judge attempt number `attempts` (from 1) of a message queued at `created_at`."""
+    """Judge attempt number `attempts` (from 1) of a message queued at `created_at`.
+
+    `has_ladder`: somebody else is told later if this message arrives nowhere.
+    """
     if kind is Kind.SENT:
         return Verdict(State.SENT, detail)
     if kind is Kind.REFUSED:
         return Verdict(State.REFUSED, detail)
-    if urgency is not Urgency.P1 and now - created_at >= patience.give_up_after:
+    if has_ladder and urgency is not Urgency.P1 and now - created_at >= patience.give_up_after:
         return Verdict(State.REFUSED, f"gave up: {detail}")
     return Verdict(State.WAITING, detail, now + max(not_before, backoff(attempts, spread, patience)))
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import ColumnElement, Connection, select, update
 
 from services.common.database import insert_for
 from services.notifier.store.tables import digest_entries
@@ -41,8 +41,17 @@ def add(db: Connection, lines: Iterable[Line]) -> None:
 
 def drop(db: Connection, alert_id: str, reason: str) -> Sequence[Line]:
     """Leave out what has not gone into a mail yet; returns it."""
+    return _drop(db, digest_entries.c.alert_id == alert_id, reason)
+
+
+def drop_plan(db: Connection, plan_id: str, reason: str) -> Sequence[Line]:
+    """Leave out what a plan asked for and does not ask for any more; returns it."""
+    return _drop(db, digest_entries.c.plan_id == plan_id, reason)
+
+
+def _drop(db: Connection, about: ColumnElement[bool], reason: str) -> Sequence[Line]:
     row = digest_entries.c
-    mine = (row.alert_id == alert_id) & row.item_id.is_(None) & row.dropped.is_(None)
+    mine = about & row.item_id.is_(None) & row.dropped.is_(None)
     lines = [Line(*found) for found in db.execute(select(*LINE_COLUMNS).where(mine).with_for_update())]
     db.execute(update(digest_entries).where(mine).values(dropped=reason[:200]))
     return lines

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, Row, and_, func, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Row, and_, func, or_, select, update
 
 from services.common.database import Instant, insert_for
 from services.notifier.domain.delivery import State, Verdict
@@ -137,6 +137,17 @@ def cancel(db: Connection, alert_id: str, reason: str, now: datetime) -> Sequenc
     """
     row = notifications.c
     mine = and_(row.alert_id == alert_id, row.kind == "alert", row.state == State.WAITING)
+    return _cancel(db, mine, reason, now)
+
+
+def cancel_reminders(db: Connection, plan_id: str, reason: str, now: datetime) -> Sequence[Item]:
+    """Cancel what waits of a retest plan, and recall what a sender has in hand. Returns as `cancel` does."""
+    row = notifications.c
+    return _cancel(db, and_(row.plan_id == plan_id, row.state == State.WAITING), reason, now)
+
+
+def _cancel(db: Connection, mine: ColumnElement[bool], reason: str, now: datetime) -> Sequence[Item]:
+    row = notifications.c
     free = and_(mine, row.claimed_until.is_(None))
     cancelled = [_item(each) for each in db.execute(select(*ITEM_COLUMNS).where(free).with_for_update())]
     done = {"state": State.CANCELLED, "last_result": reason[:RESULT_CHARACTERS], "finished_at": now}

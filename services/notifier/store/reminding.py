@@ -35,6 +35,17 @@ def remind(acting: Acting, plan: RetestPlan, ward: str | None) -> None:
         acting.count("suppressed", "nobody" if missed.person_id is None else "no-contact")
 
 
+def forget_reminders(acting: Acting, plan: RetestPlan) -> None:
+    """Leave unsaid what waited about a slot that is over: the blood was drawn, or the plan was stopped."""
+    reason = "the draw is no longer asked for"
+    waiting = queue.cancel_reminders(acting.db, plan.plan_id, reason, acting.now)
+    lines = digests.drop_plan(acting.db, plan.plan_id, reason)
+    people = [(each.person_id, each.role) for each in waiting] + [(each.person_id, each.role) for each in lines]
+    for person_id, role in people:
+        people_told.record(acting.db, [_not_told(acting, plan, reason, person_id, role)])
+        acting.count("suppressed", "cancelled")
+
+
 def _slot(plan: RetestPlan) -> tuple[str, ...]:
     return (plan.plan_id, str(plan.seq), str(plan.draw))
 

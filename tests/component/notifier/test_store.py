@@ -326,6 +326,40 @@ def test_an_overdue_draw_is_told_once_per_slot(floor: Floor) -> None:
     assert whom(floor.send()) == {("office", "mail")}
 
 
+@pytest.mark.parametrize("status", ["missed", "satisfied", "stopped"])
+def test_a_reminder_that_had_not_left_is_not_said_once_the_draw_is_no_longer_asked_for(
+    floor: Floor, status: str
+) -> None:
+    floor.plan(a_plan(seq=1, status="overdue").model_dump_json().encode())
+    (item,) = floor.take()
+    floor.answer(item, retry("451"))
+    floor.plan(a_plan(seq=2, status=status).model_dump_json().encode())
+    floor.now += timedelta(hours=1)
+    assert floor.take() == []
+
+
+def test_a_reminder_in_a_senders_hands_is_not_tried_again_once_the_draw_has_come(floor: Floor) -> None:
+    floor.plan(a_plan(seq=1, status="overdue").model_dump_json().encode())
+    (item,) = floor.take()
+    floor.plan(a_plan(seq=2, status="missed").model_dump_json().encode())
+    floor.answer(item, retry("451"))
+    floor.now += timedelta(hours=1)
+    assert floor.take() == []
+
+
+def test_a_withdrawal_outlives_a_mail_server_that_is_away_for_days(floor: Floor) -> None:
+    floor.alert(urgency="P2")
+    floor.send()
+    floor.alert(urgency="P2", action="withdrawn")
+    waiting = floor.take()
+    floor.now += timedelta(days=3)
+    for item in waiting:
+        floor.answer(item, retry("451"))
+    floor.now += timedelta(hours=1)
+    assert whom(floor.take()) == whom(waiting)
+    assert waiting
+
+
 def test_after_an_outage_what_was_decided_long_ago_and_has_ended_is_never_said(floor: Floor) -> None:
     long_ago = floor.now - timedelta(hours=5)
     floor.alert(decided_at=long_ago)

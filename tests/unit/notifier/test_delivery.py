@@ -14,11 +14,14 @@ PATIENCE = Patience(timedelta(seconds=5), timedelta(minutes=5), timedelta(hours=
 DAY = timedelta(hours=24)
 
 
-def verdict(kind: Kind, *, urgency: Urgency = Urgency.P2, age: timedelta = timedelta(0), wait: int = 0) -> Verdict:
+def verdict(
+    kind: Kind, *, urgency: Urgency = Urgency.P2, ladder: bool = True, age: timedelta = timedelta(0), wait: int = 0
+) -> Verdict:
     return judge(
         kind,
         "451",
         urgency=urgency,
+        has_ladder=ladder,
         attempts=1,
         created_at=NOW - age,
         not_before=timedelta(seconds=wait),
@@ -38,6 +41,11 @@ def verdict(kind: Kind, *, urgency: Urgency = Urgency.P2, age: timedelta = timed
             verdict(Kind.RETRY, wait=90), Verdict(State.WAITING, "451", NOW + timedelta(seconds=90)), id="Retry-After"
         ),
         pytest.param(verdict(Kind.RETRY, age=DAY), Verdict(State.REFUSED, "gave up: 451"), id="given up after a day"),
+        pytest.param(
+            verdict(Kind.RETRY, age=DAY, ladder=False),
+            Verdict(State.WAITING, "451", NOW + timedelta(seconds=5)),
+            id="never what nobody would say again",
+        ),
         pytest.param(
             verdict(Kind.RETRY, age=9 * DAY, urgency=Urgency.P1),
             Verdict(State.WAITING, "451", NOW + timedelta(seconds=5)),
