@@ -24,7 +24,7 @@ log = structlog.get_logger("worklist")
 
 def build_web(desk: Desk) -> FastAPI:
     """Return the application: worklist, patient's page, link of a mail, sign-in."""
-    app = FastAPI(title="Worklist", docs_url=None, redoc_url=None, openapi_url=None)
+    app = FastAPI(title="Worklist", docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
     pages, guard = Pages(desk), Guard(desk)
     for router in (ack_routes(desk, pages), sign_in_routes(desk, pages, guard), worklist_routes(desk, pages, guard)):
         app.include_router(router)

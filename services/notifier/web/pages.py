@@ -112,5 +112,6 @@ def accepted_languages(header: str) -> list[str]:
 def _other_language(request: Request, language: Language) -> Mapping[str, str]:
     """Return the switch: the same page in the other language."""
     other = Language.EN if language is Language.ZH else Language.ZH
+    own_path = "/" + request.url.path.lstrip("/\\")  # a path of two slashes would lead to another host
     kept = [(key, value) for key, value in request.query_params.multi_items() if key != "lang"]
-    return {"code": other, "url": f"{request.url.path}?{urlencode([*kept, ('lang', other)])}"}
+    return {"code": other, "url": f"{own_path}?{urlencode([*kept, ('lang', other)])}"}

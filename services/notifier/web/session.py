@@ -63,7 +63,7 @@ class Signer:
         try:
             body = json.loads(base64.urlsafe_b64decode(text.encode()))
             account, expires_at = accounts.get(body["p"]), from_microseconds(body["e"])
-        except (ValueError, KeyError, TypeError, OverflowError):
+        except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
             return None
         if account is None or now >= expires_at:
             return None

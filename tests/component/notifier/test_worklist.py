@@ -1,5 +1,6 @@
 """The worklist as people meet it: the real pages over a real store."""
 
+import base64
 import json
 import re
 from collections.abc import Iterator
@@ -387,3 +388,15 @@ def test_messages_that_wait_are_counted(ward: Ward) -> None:
         more = {"alert_id": alert.alert_id, "urgency": "P2", "person_id": "li", "tier": "mail", "language": "zh"}
         add(db, tables.notifications, **values, **more, payload="{}", state="waiting", created_at=NOW, due_at=NOW)
     assert "1 messages waiting to be delivered" in ward.signed_in("meyer").get("/").text
+
+
+@pytest.mark.parametrize("path", ["/sign-in/", "//evil.example/", "/patients/x/"])
+def test_no_answer_leads_to_the_host_that_a_request_names(ward: Ward, path: str) -> None:
+    answer = ward.browser().get(f"{ward.address}{path}", headers={"Host": "evil.example"}, follow_redirects=False)
+    assert "evil" not in answer.headers.get("location", "")
+    assert "//evil" not in answer.text
+
+
+def test_a_cookie_that_is_deeper_than_any_of_ours_is_nobody(ward: Ward) -> None:
+    cookie = base64.urlsafe_b64encode(b"[" * 30_000).decode() + ".x"
+    assert ward.browser().get("/", headers={"Cookie": f"worklist={cookie}"}).url.path == "/sign-in"
