@@ -65,7 +65,7 @@ class Writer:
             subject=" ".join(message.subject.split()),
             text=message.text,
             html=message.html,
-            thread=item.thread,
+            thread=None if item.tier == Tier.PAGE else item.thread,
             number=alert_number(item.subject_id),
             language=item.language,
         )

@@ -98,7 +98,7 @@ def read_csv(path: Path, columns: tuple[str, ...], faults: list[str]) -> list[tu
     kept = [
         (number, line) for number, line in enumerate(lines, 1) if line.strip() and not line.lstrip().startswith("#")
     ]
-    rows = list(csv.reader(line for _, line in kept))
+    rows = [next(csv.reader([line]), []) for _, line in kept]
     if not rows or tuple(cell.strip() for cell in rows[0]) != columns:
         faults.append(f"{path}: the first line must be {','.join(columns)}")
         return []

@@ -102,13 +102,18 @@ def acknowledge(acting: Acting, token: str) -> Answer:
     return answer
 
 
-def acknowledge_as(acting: Acting, alert_id: str, person_id: str) -> Answer:
-    """Acknowledge what the alert says now, for somebody who has logged in; never returns Ready."""
-    known = alerts.said(acting.db, alert_id)
-    if known is None:
+def acknowledge_as(acting: Acting, alert_id: str, person_id: str, seen_seq: int) -> Answer:
+    """Acknowledge what the message `seen_seq` said, for somebody who has logged in; never returns Ready.
+
+    A page that was loaded before the alert got worse answers for what it showed and no more.
+    """
+    known, seen = alerts.said(acting.db, alert_id), alerts.graded(acting.db, alert_id, seen_seq)
+    if known is None or seen is None:
         return Unknown()
     if not known.stands:
         return Ended(alert_id)
+    if _is_worse(known, *seen):
+        return Superseded(alert_id, known.urgency, known.level)
     return _acknowledge(acting, alert_id, person_id, "worklist")
 
 
@@ -120,10 +125,10 @@ def _judge(db: Connection, found: Row[tuple[object, ...]], now: datetime) -> Ans
     known = alerts.said(db, found.alert_id)
     if known is None:
         return Unknown()
-    if not known.stands:
-        return Ended(found.alert_id)
     if found.expires_at <= now:
         return Expired(found.alert_id)
+    if not known.stands:
+        return Ended(found.alert_id)
     if _is_worse(known, Urgency(found.urgency), found.level):
         return Superseded(found.alert_id, known.urgency, known.level)
     ladder = ladders.load(db, found.alert_id)

@@ -27,6 +27,14 @@ def newest(db: Connection, alert_id: str) -> Alert | None:
     return None if found is None else Alert.model_validate_json(found)
 
 
+def graded(db: Connection, alert_id: str, seq: int) -> tuple[Urgency, int] | None:
+    """Return urgency and level of one message of an alert."""
+    row = alert_history.c
+    query = select(row.urgency, row.level).where(row.alert_id == alert_id, row.seq == seq)
+    found = db.execute(query).one_or_none()
+    return None if found is None else (Urgency(found.urgency), found.level)
+
+
 def keep(db: Connection, alert: Alert, *, applied: bool, now: datetime) -> None:
     """Write a message to the history, and in its alert's place if it is news."""
     evidence = alert.model_dump_json()

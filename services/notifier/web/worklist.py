@@ -9,7 +9,7 @@ from fastapi.responses import RedirectResponse, Response
 from schemas.clinical_event_v1 import Outcome
 from services.common.database import reading
 from services.notifier.domain.evidence import Wording
-from services.notifier.store.acknowledge import Acknowledged, AlreadyBy, acknowledge_as
+from services.notifier.store.acknowledge import Acknowledged, AlreadyBy, Answer, Superseded, acknowledge_as
 from services.notifier.store.acts import Scope, close, closing, confirm, open_scopes, record_views
 from services.notifier.store.timeline import find_patient, timeline_of
 from services.notifier.store.worklist import (
@@ -32,6 +32,10 @@ OUTCOMES: dict[Wording, tuple[Outcome, ...]] = {
 }
 """What may be said at a closure; outside the immunotherapy arm no irAE is offered (RULES.md 3.7)."""
 
+DONE: dict[type[Answer], str] = {Acknowledged: "acknowledged", AlreadyBy: "acknowledged", Superseded: "superseded"}
+"""What the patient's page says of an acknowledgement."""
+
+LARGEST_SEQ = 2**63 - 1
 PageNumber = Annotated[int, Query(ge=1, le=10_000)]
 
 log = structlog.get_logger("worklist")
@@ -64,7 +68,7 @@ def worklist_routes(desk: Desk, pages: Pages, guard: Guard) -> APIRouter:
     def show_patient(
         request: Request,
         patient_ref: str,
-        done: Annotated[str | None, Query(pattern="^(closed|confirmed|acknowledged|nothing)$")] = None,
+        done: Annotated[str | None, Query(pattern="^(closed|confirmed|acknowledged|superseded|nothing)$")] = None,
         session: Session = signed_in,
     ) -> Response:
         now = desk.now()
@@ -92,12 +96,15 @@ def worklist_routes(desk: Desk, pages: Pages, guard: Guard) -> APIRouter:
 
     @router.post("/alerts/{alert_id}/acknowledge")
     def acknowledge(
-        alert_id: str, patient_ref: Annotated[str, Form(max_length=64)], session: Session = deciding
+        alert_id: str,
+        patient_ref: Annotated[str, Form(max_length=64)],
+        seq: Annotated[int, Form(ge=0, le=LARGEST_SEQ)],
+        session: Session = deciding,
     ) -> Response:
         with desk.acting() as acting:
-            answer = acknowledge_as(acting, alert_id, session.account.person_id)
+            answer = acknowledge_as(acting, alert_id, session.account.person_id, seq)
         log.info("acknowledge", via="worklist", outcome=type(answer).__name__, alert_id=alert_id)
-        return _back(patient_ref, "acknowledged" if isinstance(answer, Acknowledged | AlreadyBy) else "nothing")
+        return _back(patient_ref, DONE.get(type(answer), "nothing"))
 
     @router.post("/patients/{patient_ref}/close")
     def close_scope(
@@ -112,7 +119,8 @@ def worklist_routes(desk: Desk, pages: Pages, guard: Guard) -> APIRouter:
         by, reader = session.account.person_id, second_reader.strip() or None
         with desk.acting() as acting:
             allowed = outcome in _outcomes(alerts_of(acting.db, patient_ref))
-            is_done = allowed and reader != by and close(acting, scope, outcome, by=by, second_reader=reader)
+            allowed = allowed and (reader is None or reader in dict(_others(desk, session)))
+            is_done = allowed and close(acting, scope, outcome, by=by, second_reader=reader)
         log.info("close", outcome="closed" if is_done else "nothing", patient_ref=patient_ref)
         return _back(patient_ref, "closed" if is_done else "nothing")
 

@@ -400,3 +400,23 @@ def test_no_answer_leads_to_the_host_that_a_request_names(ward: Ward, path: str)
 def test_a_cookie_that_is_deeper_than_any_of_ours_is_nobody(ward: Ward) -> None:
     cookie = base64.urlsafe_b64encode(b"[" * 30_000).decode() + ".x"
     assert ward.browser().get("/", headers={"Cookie": f"worklist={cookie}"}).url.path == "/sign-in"
+
+
+def test_a_page_loaded_before_the_alert_got_worse_does_not_answer_for_it(ward: Ward) -> None:
+    ward.say(an_alert())
+    browser = ward.signed_in("meyer")
+    old = browser.get("/")
+    ward.say(an_alert(seq=2, action="escalated", level=3, urgency="P1"))
+    assert "Nothing was acknowledged: the alert has got worse" in press(browser, old, containing="/acknowledge").text
+    with reading(ward.engine) as db:
+        assert db.execute(select(tables.acknowledgements)).all() == []
+    assert "Recorded: acknowledged." in press(browser, browser.get("/"), containing="/acknowledge").text
+
+
+def test_a_second_reader_whom_nobody_knows_closes_nothing(ward: Ward) -> None:
+    ward.say(an_alert())
+    browser = ward.signed_in("meyer")
+    page = browser.get(f"/patients/{REF}")
+    answer = press(browser, page, containing="/close", outcome="infection", second_reader="Anna Patient")
+    assert "Nothing was changed" in answer.text
+    assert published(ward) == []
