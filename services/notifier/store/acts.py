@@ -16,7 +16,7 @@ from services.notifier.store.acting import Acting
 from services.notifier.store.tables import alerts, audit, retest_plans
 
 SOURCE = "mdt"
-CLOSED, CONFIRMED = "closed", "confirmed"
+CLOSED, CONFIRMED, SIGNED_OUT = "closed", "confirmed", "signed-out"
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +115,13 @@ def confirm(acting: Acting, scope: Scope, *, by: str) -> bool:
     acting.say(event.event_id, acting.topics.clinical_events, scope.patient_ref, event)
     acting.note(by, CONFIRMED, patient_ref=scope.patient_ref, detail=scope.name)
     return True
+
+
+def is_signed_out(db: Connection, person_id: str, session_id: str) -> bool:
+    """Tell whether this person has ended this session: a copy of its cookie is then worth nothing."""
+    row = audit.c
+    ended = (row.who == person_id) & (row.what == SIGNED_OUT) & (row.detail == session_id)
+    return db.execute(select(row.audit_id).where(ended).limit(1)).first() is not None
 
 
 def record_views(db: Connection, who: str, what: str, at: datetime, patient_refs: Collection[str]) -> None:

@@ -269,4 +269,5 @@ audit = Table(
     Column("alert_id", String(200)),
     Column("detail", Text, nullable=False, default=""),
     Index("audit_of_patient", "patient_ref", "at"),
+    Index("audit_of_person", "who", "what", "at"),
 )

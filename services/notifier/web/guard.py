@@ -5,6 +5,8 @@ from typing import Annotated
 from fastapi import Form, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from services.common.database import reading
+from services.notifier.store.acts import is_signed_out
 from services.notifier.web.desk import Desk
 from services.notifier.web.pages import HEADERS, SECURE_HEADERS
 from services.notifier.web.session import SESSION_COOKIE, Session
@@ -35,7 +37,11 @@ class Guard:
         cookie = request.cookies.get(SESSION_COOKIE, "")
         if not cookie:
             return None
-        return self._desk.signer.read(cookie, self._desk.site().directory.accounts, self._desk.now())
+        session = self._desk.signer.read(cookie, self._desk.site().directory.accounts, self._desk.now())
+        if session is None:
+            return None
+        with reading(self._desk.engine) as db:
+            return None if is_signed_out(db, session.account.person_id, session.session_id) else session
 
     def signed_in(self, request: Request) -> Session:
         """Return who is signed in. Raises NotSignedIn."""

@@ -22,9 +22,10 @@ SESSION_COOKIE, FORM_COOKIE = "worklist", "worklist_form"
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """A person who is signed in. `csrf` goes into every form."""
+    """A person who is signed in. `csrf` goes into every form; `session_id` is what a sign-out writes down."""
 
     account: Account
+    session_id: str
     csrf: str = field(repr=False)
 
     @property
@@ -58,15 +59,16 @@ class Signer:
         return f"{text}.{self._mac('session', text, account.password_hash)}"
 
     def read(self, cookie: str, accounts: Mapping[str, Account], now: datetime) -> Session | None:
-        """Return the session of a cookie that still holds."""
+        """Return the session of a cookie that still holds, unless its holder has signed out, which the store knows."""
         text, _, mac = cookie.partition(".")
         try:
             body = json.loads(base64.urlsafe_b64decode(text.encode()))
             account, expires_at = accounts.get(body["p"]), from_microseconds(body["e"])
+            session_id = str(body["n"])
         except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
             return None
         if account is None or now >= expires_at:
             return None
         if not hmac.compare_digest(mac.encode(), self._mac("session", text, account.password_hash).encode()):
             return None
-        return Session(account, self.form_token(cookie))
+        return Session(account, session_id, self.form_token(cookie))

@@ -11,6 +11,7 @@ from fastapi import APIRouter, Form, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from services.notifier.rulebook.people import Account
+from services.notifier.store.acts import SIGNED_OUT
 from services.notifier.web.desk import Desk
 from services.notifier.web.guard import ForeignForm, Guard
 from services.notifier.web.limiter import Limiter
@@ -106,6 +107,9 @@ def sign_in_routes(desk: Desk, pages: Pages, guard: Guard) -> APIRouter:
         session = guard.session(request)
         if session is not None and not desk.signer.is_form_token(request.cookies[SESSION_COOKIE], csrf):
             raise ForeignForm
+        if session is not None:
+            with desk.acting() as acting:
+                acting.note(session.account.person_id, SIGNED_OUT, detail=session.session_id)
         answer = RedirectResponse("/sign-in", 303)
         answer.delete_cookie(SESSION_COOKIE)
         return answer

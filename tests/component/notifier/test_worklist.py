@@ -323,6 +323,15 @@ def test_signing_out_ends_the_session(ward: Ward) -> None:
     assert browser.get("/").url.path == "/sign-in"
 
 
+def test_a_copy_of_the_cookie_is_worth_nothing_after_signing_out(ward: Ward) -> None:
+    browser, other = ward.signed_in("meyer"), ward.signed_in("meyer")
+    header = {"Cookie": f"worklist={browser.cookies['worklist']}"}
+    assert ward.browser().get("/", headers=header).url.path == "/"
+    press(browser, browser.get("/"), containing="/sign-out")
+    assert ward.browser().get("/", headers=header).url.path == "/sign-in"
+    assert other.get("/").url.path == "/", "another session of the same person goes on"
+
+
 def test_a_changed_cookie_is_worth_nothing(ward: Ward) -> None:
     browser = ward.signed_in("meyer")
     cookie = browser.cookies["worklist"]
