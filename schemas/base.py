@@ -58,9 +58,9 @@ class Comparator(StrEnum):
 
 
 class Message(BaseModel):
-    """A frozen message; unknown fields of a newer writer are ignored."""
+    """A frozen message; unknown fields of a newer writer are ignored. Errors never quote values: errors are logged."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore", ser_json_timedelta="float")
+    model_config = ConfigDict(frozen=True, extra="ignore", ser_json_timedelta="float", hide_input_in_errors=True)
 
     def encode(self) -> bytes:
         """UTF-8 JSON as it stands in Kafka."""

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
+from schemas.patient_v1 import Patient
 from schemas.registry import EXAMPLES, MODELS, stale
 
 PASSING = sorted(EXAMPLES.glob("*/*.pass.json"))
@@ -56,3 +57,9 @@ def test_every_folder_of_examples_belongs_to_a_model() -> None:
 
 def test_the_checked_in_json_schemas_are_what_the_models_say() -> None:
     assert stale() == []
+
+
+def test_an_error_about_a_message_never_quotes_its_values() -> None:
+    with pytest.raises(ValidationError) as caught:
+        Patient.model_validate_json('{"patient_ref": ["Zorblax"], "name": "Zorblax"}')
+    assert "Zorblax" not in str(caught.value)
