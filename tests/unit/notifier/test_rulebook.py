@@ -140,6 +140,7 @@ HEAD = "role,person,days,from,to,first_day,last_day,kind\n"
         pytest.param("oncology,li,daily,08:00,20:00,,,holiday", "duty or override", id="unknown kind"),
         pytest.param("oncology,li,daily", "has 3 columns", id="too few columns"),
         pytest.param("", "names nobody", id="an empty rota"),
+        pytest.param('a,"li,daily,08:00,08:00,,,duty\nb,li,daily', "line 2: has 2", id="an open quotation mark"),
     ],
 )
 def test_a_faulty_line_of_the_rota_is_named(folder: Path, row: str, words: str) -> None:
