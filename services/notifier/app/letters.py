@@ -15,6 +15,7 @@ from sqlalchemy import Engine
 
 from schemas.alert_v1 import Alert
 from schemas.retest_v1 import RetestPlan
+from services.common.clock import Now
 from services.common.database import PASSING, reading
 from services.notifier.adapters.port import Outgoing
 from services.notifier.adapters.templates import Letters
@@ -35,10 +36,16 @@ class Writer:
     """Composes for senders; used by several threads. `link_base` is where people reach the worklist."""
 
     def __init__(
-        self, site: Callable[[], Site], key: bytes, link_base: str, metrics: Metrics, engine: Engine | None = None
+        self,
+        site: Callable[[], Site],
+        key: bytes,
+        link_base: str,
+        metrics: Metrics,
+        now: Now,
+        engine: Engine | None = None,
     ) -> None:
         self._site, self._key, self._link_base, self._metrics = site, key, link_base, metrics
-        self._engine = engine
+        self._now, self._engine = now, engine
         self._letters: tuple[tzinfo, Letters] | None = None
 
     def letters(self) -> Letters:
@@ -82,7 +89,10 @@ class Writer:
 
     def _around(self, view: AlertView | PlanView | DigestView, item: Item) -> AlertView | PlanView | DigestView:
         """Add who else is told and the next retest, as they are when the mail leaves; without a store it goes bare."""
-        if self._engine is None or not isinstance(view, AlertView) or item.tier != Tier.MAIL:
+        if not isinstance(view, AlertView) or item.tier != Tier.MAIL:
+            return view
+        view = replace(view, is_delayed=self._now() - view.decided_at > self._site().rules.catching_up.stale_after)
+        if self._engine is None:
             return view
         try:
             with reading(self._engine) as db:

@@ -121,7 +121,7 @@ class Service:
         web, port = self._listen(bench)
         ending.callback(web.join, 10.0)
         ending.callback(self._leave_web)
-        writer = Writer(self._site.current, self._key, self._settings.link_base(port), self._metrics, engine)
+        writer = Writer(self._site.current, self._key, self._settings.link_base(port), self._metrics, self._now, engine)
         sender = Sender(bench, writer, lambda: open_lanes(self._site, self._now))
         clock = Clock(bench, self._settings.clock_seconds, sender.reopen)
         relay = self._relay = OutboxRelay(engine, outbox, lambda: make_producer(kafka))
@@ -172,7 +172,7 @@ class Service:
     def _listen(self, bench: Bench) -> tuple[threading.Thread, int]:
         """Open the worklist. Raises Misconfigured where its port is taken."""
         settings = self._settings
-        writer = Writer(self._site.current, self._key, "", self._metrics)
+        writer = Writer(self._site.current, self._key, "", self._metrics, self._now)
         desk = Desk(
             engine=bench.engine,
             now=self._now,

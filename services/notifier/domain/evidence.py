@@ -111,6 +111,8 @@ class AlertView:
     """What was said last before this, for messages that take it back."""
     plan: PlanView | None = None
     told: tuple[Told, ...] = field(default=())
+    is_delayed: bool = False
+    """The message leaves long after the decision: after an outage, on a replay, or because nobody has answered."""
 
 
 @dataclass(frozen=True, slots=True)

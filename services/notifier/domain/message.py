@@ -176,6 +176,8 @@ def _lead(alert: AlertView, words: Words) -> tuple[str, ...]:
         said.append(words.say("mail", "known_since", at=words.time(alert.known_since)))
     elif alert.late:
         said.append(words.say("mail", "late"))
+    if alert.is_delayed:
+        said.append(words.say("mail", "decided", at=words.time(alert.decided_at)))
     return tuple(said)
 
 
