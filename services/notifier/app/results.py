@@ -8,7 +8,7 @@ from schemas.alert_v1 import Alert
 from services.notifier.adapters.port import Outcome
 from services.notifier.domain.delivery import Kind, State, Verdict, judge
 from services.notifier.domain.escalation import Phase
-from services.notifier.domain.values import Action, Urgency
+from services.notifier.domain.values import Action, Tier, Urgency
 from services.notifier.store import alerts, digests, ladders, people_told, queue
 from services.notifier.store.acting import Acting
 from services.notifier.store.people_told import Entry, Reached
@@ -165,7 +165,10 @@ def refuse_unknown_channel(acting: Acting, item: Item) -> None:
 
 
 def _hurry(acting: Acting, item: Item) -> None:
-    """Where a telling reached nobody at all, waiting for an answer is pointless: the next step is due now."""
+    """Where a telling reached nobody, waiting for an answer is pointless: the next step is due now.
+
+    P1 asks for an answer within minutes: a mail does not wake anybody, so refused pages are enough.
+    """
     if item.alert_id is None or item.seq is None:
         return
     ladder = ladders.load(acting.db, item.alert_id)
@@ -174,5 +177,9 @@ def _hurry(acting: Acting, item: Item) -> None:
         return
     rule = acting.site.rules.ladders[ladder.urgency]
     steps = getattr(rule, "steps", ())
-    if ladder.step + 1 < len(steps) and queue.all_refused(acting.db, item.alert_id, item.seq, item.step, item.round):
+    telling = (item.alert_id, item.seq, item.step, item.round)
+    refused = queue.all_refused(acting.db, *telling) or (
+        ladder.urgency is Urgency.P1 and queue.all_refused(acting.db, *telling, tiers=(Tier.PAGE,))
+    )
+    if ladder.step + 1 < len(steps) and refused:
         ladders.save(acting.db, replace(ladder, next_at=acting.now, reason="nobody could be reached"))

@@ -1,9 +1,10 @@
 """Acknowledge an alert by the link of a mail or from the worklist.
 
 Law: reading never acknowledges; an acknowledgement covers the level it was given for; a link that is too old, or that
-was made for a lower level than the alert has now, changes nothing and says so.
+was made for a lower level than the alert has now, or for somebody who has left, changes nothing and says so.
 """
 
+from collections.abc import Container
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -82,10 +83,10 @@ class Unknown:
 Answer = Ready | Acknowledged | AlreadyBy | Expired | Superseded | Ended | Unknown
 
 
-def look(db: Connection, token: str, now: datetime) -> Answer:
-    """Return what the button would do; changes nothing."""
+def look(db: Connection, token: str, people: Container[str], now: datetime) -> Answer:
+    """Return what the button would do; changes nothing. `people`: those whom the site knows today."""
     found = _token(db, token)
-    return Unknown() if found is None else _judge(db, found, now)
+    return Unknown() if found is None else _judge(db, found, people, now)
 
 
 def acknowledge(acting: Acting, token: str) -> Answer:
@@ -93,7 +94,7 @@ def acknowledge(acting: Acting, token: str) -> Answer:
     found = _token(acting.db, token)
     if found is None:
         return Unknown()
-    answer = _judge(acting.db, found, acting.now)
+    answer = _judge(acting.db, found, acting.site.directory.names, acting.now)
     if isinstance(answer, Ready | AlreadyBy):
         acting.db.execute(
             update(ack_tokens).where(ack_tokens.c.token_hash == found.token_hash).values(used_at=acting.now)
@@ -121,11 +122,11 @@ def _token(db: Connection, token: str) -> Row[tuple[object, ...]] | None:
     return db.execute(select(ack_tokens).where(ack_tokens.c.token_hash == token_hash(token))).one_or_none()
 
 
-def _judge(db: Connection, found: Row[tuple[object, ...]], now: datetime) -> Answer:
+def _judge(db: Connection, found: Row[tuple[object, ...]], people: Container[str], now: datetime) -> Answer:
     known = alerts.said(db, found.alert_id)
     if known is None:
         return Unknown()
-    if found.expires_at <= now:
+    if found.expires_at <= now or found.person_id not in people:  # whoever has left answers for nobody
         return Expired(found.alert_id)
     if not known.stands:
         return Ended(found.alert_id)

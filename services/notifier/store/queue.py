@@ -11,6 +11,7 @@ from sqlalchemy import ColumnElement, Connection, Row, and_, func, or_, select, 
 
 from services.common.database import Instant, insert_for
 from services.notifier.domain.delivery import State, Verdict
+from services.notifier.domain.values import Tier
 from services.notifier.store.tables import attempts, digest_entries, escalations, notifications
 
 RESULT_CHARACTERS = 200
@@ -180,14 +181,17 @@ def release(db: Connection) -> int:
     return held.rowcount
 
 
-def all_refused(db: Connection, alert_id: str, seq: int, step: int, round_: int) -> bool:
-    """Tell whether nobody can be reached by this telling: every item of it was refused."""
+def all_refused(
+    db: Connection, alert_id: str, seq: int, step: int, round_: int, *, tiers: Collection[str] = tuple(Tier)
+) -> bool:
+    """Tell whether nobody can be reached by this telling: every item of it, of these tiers, was refused."""
     row = notifications.c
     states = db.scalars(
         select(row.state).where(
-            row.alert_id == alert_id, row.kind == "alert", row.seq == seq, row.step == step, row.round == round_
+            row.alert_id == alert_id, row.kind == "alert", row.seq == seq, row.step == step, row.round == round_,
+            row.tier.in_(tiers),
         )
-    ).all()
+    ).all()  # fmt: skip
     return bool(states) and all(state == State.REFUSED for state in states)
 
 

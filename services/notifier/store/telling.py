@@ -13,6 +13,7 @@ from services.common.identifiers import stable_id
 from services.notifier.domain.escalation import (
     THE_ALERTS_ROLES,
     CancelWaiting,
+    Climb,
     Effect,
     Expired,
     Ladder,
@@ -22,7 +23,7 @@ from services.notifier.domain.escalation import (
 )
 from services.notifier.domain.routing import Digest, NotTold, Telling, When, manner_for, roles_for, route
 from services.notifier.domain.values import Action, Contact, PersonId, Role, Tier
-from services.notifier.store import digests, people_told, queue
+from services.notifier.store import digests, ladders, people_told, queue
 from services.notifier.store.acting import Acting, alert_token, message_id, token_hash
 from services.notifier.store.people_told import Entry, Reached
 from services.notifier.store.queue import Item
@@ -89,6 +90,14 @@ class Teller:
             acting.count("escalations", known.urgency)
         if not routed.tellings:
             acting.note("ladder", "nobody-to-tell", alert_id=known.alert_id, patient_ref=self._alert.patient_ref)
+            self._hurry()
+
+    def _hurry(self) -> None:
+        """Nobody was told, so nobody can answer: the next step is due now; the last one still waits its time."""
+        rule = self._acting.site.rules.ladders[self._ladder.urgency]
+        if isinstance(rule, Climb) and self._ladder.interrupts and self._ladder.step + 1 < len(rule.steps):
+            self._ladder = replace(self._ladder, next_at=self._acting.now, reason="nobody to tell")
+            ladders.save(self._acting.db, self._ladder)
 
     def _record_not_told(self, missed: Iterable[NotTold]) -> None:
         for one in missed:

@@ -53,7 +53,7 @@ def ack_routes(desk: Desk, pages: Pages) -> APIRouter:
     @router.get("/ack/{token}")
     def show(request: Request, token: str) -> Response:
         with reading(desk.engine) as db:
-            answer: Answer = look(db, token[:TOKEN_CHARACTERS], desk.now())
+            answer: Answer = look(db, token[:TOKEN_CHARACTERS], desk.site().directory.names, desk.now())
             view = _view(db, answer)
         return page(request, answer, view)
 

@@ -13,6 +13,7 @@ from services.notifier.store.ladders import without_step
 from services.notifier.store.opening import open_store
 from services.notifier.store.tables import escalations, metadata, outbox
 from tests.component.notifier.floor import KEY, LEASE, Floor, open_floor, whom
+from tests.support.site import STAFF, SitePlan, write_site
 from tests.support.stores import DATABASES, fresh_postgres
 from tests.support.worklist import a_plan
 
@@ -358,6 +359,39 @@ def test_a_withdrawal_outlives_a_mail_server_that_is_away_for_days(floor: Floor)
     floor.now += timedelta(hours=1)
     assert whom(floor.take()) == whom(waiting)
     assert waiting
+
+
+def test_where_every_page_of_a_p1_is_refused_a_mail_is_not_waited_for(floor: Floor) -> None:
+    floor.alert()
+    for item in floor.take():
+        floor.answer(item, refused("550") if item.tier == "page" else sent("250"))
+    floor.tick()
+    assert ("night", "pager") in whom(floor.take())
+
+
+def test_where_nobody_holds_the_first_roles_the_next_step_is_taken_at_once(floor: Floor, tmp_path: Path) -> None:
+    at_once = (
+        'role,person,days,from,to,first_day,last_day,kind\nnobody,li,"mon",00:00,00:01,2020-01-06,2020-01-06,duty\n'
+    )
+    write_site(tmp_path / "site", SitePlan(smtp_port=2525, files={"rota.csv": at_once}))
+    assert floor.site.refresh()
+    alert = floor.alert()
+    assert floor.take() == []
+    floor.tick()
+    assert floor.phase(alert.alert_id) == "escalated", "the last step is reached, and repeats in its time"
+    assert [delivery.state for delivery in floor.deliveries()].count("escalated") == 1
+
+
+def test_the_link_of_somebody_who_has_left_answers_for_nobody(floor: Floor, tmp_path: Path) -> None:
+    alert = floor.alert()
+    floor.send()
+    staff = tuple(member for member in STAFF if member.name != "li")
+    write_site(tmp_path / "site", SitePlan(smtp_port=2525, staff=staff))
+    assert floor.site.refresh()
+    assert isinstance(floor.acknowledge(alert, "li"), Expired)
+    assert floor.phase(alert.alert_id) == "told"
+    floor.alert(action="withdrawn")
+    assert whom(floor.take()) == BOTH, "who was told hears of the end, wherever they are"
 
 
 def test_after_an_outage_what_was_decided_long_ago_and_has_ended_is_never_said(floor: Floor) -> None:
