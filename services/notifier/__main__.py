@@ -206,7 +206,7 @@ def send_test(settings: Settings, name: str, address: str | None) -> int:
     item_id = f"test-{int(now.timestamp() * 1e6)}"
     text = f"TEST {now:%Y-%m-%d %H:%M:%S}Z irAE alerting, channel {name}. No patient is meant; nothing to do."
     opened = open_channel(channel, utc_now)
-    outcome = opened.send(Outgoing(item_id, f"<{item_id}@irae-alerting>", "P4", channel.tier, to, text, text))
+    outcome = opened.send(Outgoing(item_id, f"<{item_id}@lab-alerts>", "P4", channel.tier, to, text, text))
     opened.close()
     print(f"{name}: {outcome.kind} ({outcome.detail})")
     return 0 if outcome.kind is Kind.SENT else 1

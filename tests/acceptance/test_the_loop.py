@@ -222,7 +222,7 @@ def test_outside_immunotherapy_the_word_irae_does_not_appear(hospital: Hospital)
     patient.draw(ago=HOUR, ALT="236")
     assert patient.alert("ctcae.alt-increased", "raised")["wording"] == "ae-possible"
     (mail,) = patient.mail(to=LI.mail)
-    assert "irae" not in mail.text.lower().replace("irae-alerts@", "")
+    assert "irae" not in str(mail.message).lower()
 
 
 def test_a_recorded_adverse_event_starts_the_three_day_cadence(hospital: Hospital) -> None:

@@ -122,7 +122,7 @@ def _channels(plan: SitePlan) -> str:
     def channel(name: str, tier: str) -> str:
         return (
             f'[{name}]\nkind = "smtp"\ntier = "{tier}"\nhost = "127.0.0.1"\nport = {plan.smtp_port}\n'
-            'security = "plain"\nsender = "irae-alerts@hospital.example"\ntimeout = "5s"\n\n'
+            'security = "plain"\nsender = "lab-alerts@hospital.example"\ntimeout = "5s"\n\n'
         )
 
     return channel("mail", "mail") + channel("pager", "page")

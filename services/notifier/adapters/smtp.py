@@ -168,7 +168,7 @@ def compose(message: Outgoing, sender: str, now: datetime) -> EmailMessage:
     mail["Date"] = format_datetime(now)
     mail["Message-ID"] = message.message_id
     if message.thread is not None:
-        root = f"<{stable_id('thread', message.thread)}@irae-alerting>"
+        root = f"<{stable_id('thread', message.thread)}@lab-alerts>"
         mail["In-Reply-To"] = root
         mail["References"] = root
     mail["Auto-Submitted"] = "auto-generated"

@@ -63,7 +63,7 @@ class Webhook:
 def payload(message: Outgoing, now: datetime) -> dict[str, object]:
     """Return what is posted; the tier has already decided what the text may say."""
     return {
-        "type": f"irae.{message.tier}",
+        "type": f"lab-alert.{message.tier}",
         "timestamp": now.isoformat(),
         "data": {
             "urgency": message.urgency,

@@ -68,7 +68,7 @@ def alert_token(key: bytes, alert: Alert, person_id: str) -> str:
 
 def message_id(item_id: str) -> str:
     """Return the Message-ID of a queued message: the same at every attempt, and it says nothing."""
-    return f"<{item_id}@irae-alerting>"
+    return f"<{item_id}@lab-alerts>"
 
 
 def token_hash(token: str) -> str:

@@ -182,7 +182,7 @@ def test_a_handed_over_message_without_an_answer_is_sent_again_and_corrected_lat
         floor.answer(item, retry("no answer after DATA", unsure=True))
     floor.now += timedelta(seconds=5)
     again = floor.take()
-    assert {item.message_id for item in again} == {f"<{item.item_id}@irae-alerting>" for item in again}
+    assert {item.message_id for item in again} == {f"<{item.item_id}@lab-alerts>" for item in again}
     for item in again:
         floor.answer(item, retry("no answer after DATA", unsure=True))
     floor.alert(action="cleared", roles=["haematology"])

@@ -24,7 +24,7 @@ NOW = datetime(2026, 3, 4, 2, 0, tzinfo=UTC)
 def outgoing(address: str = "li@hospital.example", **changed: Any) -> Outgoing:
     values: dict[str, Any] = {
         "item_id": "1f2e",
-        "message_id": "<1f2e@irae-alerting>",
+        "message_id": "<1f2e@lab-alerts>",
         "urgency": "P1",
         "tier": "mail",
         "address": address,
@@ -45,7 +45,7 @@ def channel(port: int, **changed: Any) -> SmtpChannel:
         "host": "127.0.0.1",
         "port": port,
         "security": "plain",
-        "sender": "irae@hospital.example",
+        "sender": "lab-alerts@hospital.example",
         "timeout": "2s",
     }
     return SmtpChannel.model_validate(values | changed)
@@ -70,7 +70,7 @@ def test_a_mail_arrives_as_written(smtp: Smtp, mailbox: Mailbox) -> None:
     assert mail.subject == "[P1] 检验警报 0F1E-2D3C"
     assert mail.text.rstrip("\n") == "铁蛋白升高\n.a line that begins with a dot"
     assert "铁蛋白升高" in mail.html
-    assert mail.message["Message-ID"] == "<1f2e@irae-alerting>"
+    assert mail.message["Message-ID"] == "<1f2e@lab-alerts>"
     assert mail.message["Auto-Submitted"] == "auto-generated"
     assert mail.message["Importance"] == "high"
 
