@@ -1,9 +1,8 @@
-"""The two expected kinds of trouble; everything else crashes the process, and its supervisor starts it again.
+"""The expected kinds of trouble; everything else crashes the process, and its supervisor starts it again.
 
 Exception
 └── Expected(reason, detail)
     ├── Reject      this input will never be usable: dead letter, count, go on
-    ├── Retry       the world is not ready: keep the position, back off, count, try again
     └── Misconfigured   a person must act: one sentence, exit code 2
 """
 
@@ -23,10 +22,6 @@ class Expected(Exception):
 
 class Reject(Expected):
     """This input can never be used."""
-
-
-class Retry(Expected):
-    """This input can be used later."""
 
 
 class Misconfigured(Expected):

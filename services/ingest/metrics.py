@@ -59,12 +59,6 @@ class IngestMetrics:
         self.quarantined = Counter(
             "ingest_quarantined_results_total", "Results kept but not judged, by reason", ["reason"], registry=registry
         )
-        self.decode_fallback = Counter(
-            "ingest_decode_fallback_total",
-            "Messages whose bytes contradicted the declared character set",
-            ["declared", "used"],
-            registry=registry,
-        )
         self.ack_seconds = Histogram(
             "ingest_ack_seconds",
             "From the last byte of a frame to its answer",

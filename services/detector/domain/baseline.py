@@ -8,7 +8,7 @@ from datetime import datetime
 from decimal import Decimal
 
 from services.detector.domain.intervals import RANK, UPWARD, ZERO
-from services.detector.domain.results import METHOD_CODES, method_of
+from services.detector.domain.results import METHOD_CODES, method_of, resulted_at
 from services.detector.domain.statements import BaselineKind
 from services.detector.domain.values import Comparator, LabResult
 
@@ -48,7 +48,7 @@ def candidate_of(
     """Keep what a later comparison needs of a usable result; `kind`: of the baseline it may become."""
     assert result.value is not None
     return Candidate(
-        Baseline(kind, result.value, at, low, high), result.comparator, at, result.resulted_at or result.received_at,
+        Baseline(kind, result.value, at, low, high), result.comparator, at, resulted_at(result),
         result.specimen, result.assay, method_of(result.analyte, result.code),
     )  # fmt: skip
 

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from services.detector.domain.results import UNCORRECTED, Standing, placed_at, standing_of
+from services.detector.domain.results import UNCORRECTED, Standing, placed_at, resulted_at, standing_of
 from services.detector.domain.values import Analyte, LabResult, ResultId
 
 if TYPE_CHECKING:
@@ -69,11 +69,7 @@ def derive(total: LabResult, others: Iterable[LabResult]) -> LabResult | None:
 
 def _newest(result: LabResult) -> tuple[datetime, datetime, Decimal]:
     assert result.value is not None
-    return placed_at(result), _resulted_at(result), result.value
-
-
-def _resulted_at(result: LabResult) -> datetime:
-    return result.resulted_at or result.received_at
+    return placed_at(result), resulted_at(result), result.value
 
 
 def _corrected(total: LabResult, albumin: LabResult) -> LabResult:
@@ -88,7 +84,7 @@ def _corrected(total: LabResult, albumin: LabResult) -> LabResult:
             value=total.value + SLOPE * (NORMAL_ALBUMIN_G_PER_L - albumin.value),
             collected_at=later.collected_at,
             collected_precision=later.collected_precision,
-            resulted_at=max(_resulted_at(total), _resulted_at(albumin)),
+            resulted_at=max(resulted_at(total), resulted_at(albumin)),
             received_at=max(total.received_at, albumin.received_at),
             remarks=("time-suspect",) if in_doubt else (),
             status="P" if doubtful else total.status,

@@ -55,18 +55,17 @@ def _is_time_doubtful(result: LabResult) -> bool:
     return unknown or "time-suspect" in result.remarks
 
 
+def resulted_at(result: LabResult) -> datetime:
+    """Return when a version was stated: as its source says, else when we received it."""
+    return result.resulted_at or result.received_at
+
+
 def placed_at(result: LabResult) -> datetime:
     """Return the instant at which a result counts: its collection, or where that is in doubt when it was resulted."""
     collected_at = result.collected_at
     if collected_at is None or result.collected_precision is Precision.UNKNOWN or "time-suspect" in result.remarks:
-        return result.resulted_at or result.received_at
+        return resulted_at(result)
     return collected_at
-
-
-def order_of(result: LabResult) -> tuple[datetime, datetime, Decimal]:
-    """Return by what "the newest" of several results is meant: collection, then result, then value."""
-    value = result.value if result.value is not None else ZERO
-    return placed_at(result), result.resulted_at or result.received_at, value
 
 
 def method_of(analyte: str, code: str | None) -> str:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 
-from services.detector.domain.results import CORRECTED, DELETED, FINAL, ZERO
+from services.detector.domain.results import CORRECTED, DELETED, FINAL, ZERO, resulted_at
 from services.detector.domain.values import LabResult
 
 PRELIMINARY_CLASS, FINAL_CLASS, CORRECTED_CLASS, DELETED_CLASS = 1, 2, 3, 4
@@ -28,7 +28,7 @@ def class_of(result: LabResult) -> int:
 def _order(result: LabResult) -> tuple[datetime, int, bool, Decimal, str]:
     value = result.value
     return (
-        result.resulted_at or result.received_at, class_of(result), value is not None,
+        resulted_at(result), class_of(result), value is not None,
         ZERO if value is None else value, result.comparator or "",
     )  # fmt: skip
 

@@ -127,7 +127,6 @@ class Framer:
         self._state = _State.IDLE
         self._block = bytearray()
         self._length = 0
-        self._embedded = False
         self._junk = 0
         self._sniffed = bytearray()
         self._fresh = True
@@ -221,7 +220,6 @@ class Framer:
         self._state = _State.BLOCK
         self._block = bytearray()
         self._length = 0
-        self._embedded = False
         self._fresh = False
 
     def _content(self, data: bytes, position: int, events: list[FrameEvent]) -> int:
@@ -257,7 +255,6 @@ class Framer:
                 self._finish(events, missing_cr=True)
                 return position
             case _:
-                self._embedded = True
                 self._keep(bytes((END,)))
                 self._state = _State.BLOCK
                 return position

@@ -1,12 +1,12 @@
 """Make the channels that the site's file names."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import datetime
 from typing import assert_never
 
 from services.notifier.adapters.smtp import Smtp
 from services.notifier.adapters.webhook import Webhook
-from services.notifier.rulebook.people import Channel, Channels, SmtpChannel, WebhookChannel
+from services.notifier.rulebook.people import Channel, SmtpChannel, WebhookChannel
 
 Open = Smtp | Webhook
 
@@ -20,8 +20,3 @@ def open_channel(channel: Channel, now: Callable[[], datetime]) -> Open:
             return Webhook(channel, now)
         case _:
             assert_never(channel)
-
-
-def open_channels(channels: Channels, now: Callable[[], datetime]) -> Mapping[str, Open]:
-    """Return all ways out by name."""
-    return {name: open_channel(channel, now) for name, channel in channels.items()}
