@@ -74,7 +74,9 @@ def test_a_report_with_another_birth_date_alerts_nobody_and_is_set_aside(hospita
     patient.subject = right
     dead = hospital.topic("clinical-events.v1.dead")
     (letter,) = dead.wait_for(lambda m: m.get("patient_ref") == patient.ref, 30)
-    assert "1990" not in str(letter)
+    hashes = ("dead_letter_id", "event_id", "raw_ref", "sha256", "received_at")  # any four digits may stand in them
+    assert "1990" not in str({name: said for name, said in letter.items() if name not in hashes})
+    assert [written for written in ("19901231", "1990-12-31") if written in str(letter)] == []
     assert patient.settle() == []
 
 
